@@ -1,0 +1,138 @@
+"""Torch's own fused kernels (oneDNN and plain C++ on a CPU, cuDNN on a GPU) for the cells that torch knows.
+
+Rows of unequal length, on a CPU. Torch's packed sequences leave oneDNN and cost several times a padded pass, so the
+batch is run padded. Outputs at valid steps are right as they are (padding comes after them), and a hidden state is
+the output at the last valid step. An LSTM's cell is no output; it is held instead: one more input column, 1 on
+padding, with weight −LARGE to the input gate and +LARGE to the forget gate. There i = 0 and f = 1 exactly, so that
+c' = f ∘ c + i ∘ g = c, and the kernel's last cell state is the one at each row's length. The gates are saturated,
+their gradient is exactly 0, and nothing flows from padding into weights or inputs. The cost is one input column and
+the arithmetic on padding.
+
+On a GPU rows are packed: cuDNN keeps its speed there, and its weights stay in one block.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import _VF, Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from recurra.cells import Cell, ElmanCell, ElmanState, GatedCell, GRUCell, GRUState, LSTMCell, LSTMState
+from recurra.sequence import valid_mask
+from recurra.state import State
+
+LARGE = 1e4  # beyond 104 a float32 sigmoid is exactly 0 or 1; small enough for float16
+
+_CUDNN_MODES = {"RNN_RELU": 0, "RNN_TANH": 1, "LSTM": 2, "GRU": 3}  # cuDNN's own numbers
+_STATES: dict[type[Cell], type[Any]] = {ElmanCell: ElmanState, GRUCell: GRUState, LSTMCell: LSTMState}
+
+
+def why_not(cell: Cell) -> str | None:
+    """Why torch has no kernel for this cell; None where it has one. Subclasses may compute something else."""
+    if type(cell) in _STATES:
+        return None
+    return f"torch has no fused kernel for {type(cell).__name__}"
+
+
+def fused(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    """Run a cell along time in one kernel.
+
+    Args:
+        cell: exactly an ElmanCell, LSTMCell or GRUCell.
+        x: [B, T, input_size] with B, T ≥ 1; zero beyond the lengths.
+        state: before the first step.
+        lengths: [B] int64 on the CPU; None: all steps are valid.
+
+    Returns:
+        outputs [B, T, H], zero beyond the lengths, and the state after the last valid step of each row.
+    """
+    assert isinstance(cell, GatedCell)
+    if lengths is None:
+        outputs, final = _kernel(cell, x, state, _weights(cell))
+        return outputs, final
+    if x.is_cuda:
+        return packed(cell, x, state, lengths)
+    return padded(cell, x, state, lengths)
+
+
+def padded(cell: GatedCell, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:
+    """Rows of unequal length in one padded pass."""
+    valid = valid_mask(lengths, x.shape[1], x.device)
+    weights = _weights(cell)
+    if isinstance(cell, LSTMCell):
+        x = torch.cat([x, (~valid)[..., None].to(x.dtype)], -1)
+        weights[0] = torch.cat([weights[0], _holding_column(cell)], 1)
+    outputs, final = _kernel(cell, x, state, weights)
+    rows = torch.arange(x.shape[0], device=x.device)
+    length = lengths.to(x.device)
+    last = outputs[rows, (length - 1).clamp(min=0)]
+    final = final._replace(hidden=torch.where((length > 0)[:, None], last, state.hidden))
+    return outputs.masked_fill(~valid[..., None], 0.0), final
+
+
+def packed(cell: GatedCell, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:
+    """Rows of unequal length as torch's packed sequence; rows of length 0 stay outside."""
+    rows = lengths.nonzero()[:, 0].to(x.device)
+    outputs = x.new_zeros(x.shape[0], x.shape[1], cell.hidden_size)
+    if rows.numel() == 0:
+        return outputs, state
+    inside = pack_padded_sequence(x[rows], lengths[lengths > 0], batch_first=True, enforce_sorted=False)
+    order, back = inside.sorted_indices, inside.unsorted_indices
+    assert order is not None and back is not None
+    begin = type(state)(*(leaf[rows][order] for leaf in state))
+    data, final = _kernel(cell, inside, begin, _weights(cell))
+    values, _ = pad_packed_sequence(
+        PackedSequence(data, inside.batch_sizes, order, back), batch_first=True, total_length=x.shape[1]
+    )
+    outputs = outputs.to(values.dtype).index_copy(0, rows, values)
+    return outputs, type(state)(
+        *(old.to(new.dtype).index_copy(0, rows, new[back]) for old, new in zip(state, final, strict=True))
+    )
+
+
+def flatten(cell: Cell) -> None:
+    """Put a cell's weights in one block, as cuDNN wants them; does nothing off a GPU."""
+    if why_not(cell) is not None or not isinstance(cell, GatedCell) or not cell.weight_hh.is_cuda:
+        return
+    weights = _weights(cell)
+    if not all(torch.backends.cudnn.is_acceptable(weight) for weight in weights):  # type: ignore[no-untyped-call]
+        return
+    with torch.no_grad():
+        torch._cudnn_rnn_flatten_weight(  # as torch.nn.RNNBase.flatten_parameters does
+            weights, 4, cell.input_size, _CUDNN_MODES[_mode(cell)], cell.hidden_size, 0, 1, True, False
+        )
+
+
+def _kernel(cell: GatedCell, x: Tensor | PackedSequence, state: State, weights: list[Tensor]) -> tuple[Tensor, State]:
+    name = _mode(cell).lower()
+    begin = tuple(leaf[None] for leaf in state)
+    hidden = begin if name == "lstm" else begin[0]
+    keep = torch.is_grad_enabled()  # cuDNN calls it training: keep what backward needs, in evaluation too
+    rest = (weights, True, 1, 0.0, keep, False)  # biases, one layer, no dropout, keep, one direction
+    kernel = getattr(_VF, name)
+    if isinstance(x, PackedSequence):
+        outputs, *final = kernel(x.data, x.batch_sizes, hidden, *rest)
+    else:
+        outputs, *final = kernel(x, hidden, *rest, True)
+    return cast(Tensor, outputs), type(state)(*(leaf[0] for leaf in final))
+
+
+def _weights(cell: GatedCell) -> list[Tensor]:
+    return [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
+
+
+def _holding_column(cell: LSTMCell) -> Tensor:
+    """[4·H, 1]: what padding adds to the gates i, f, g, o."""
+    hidden_size = cell.hidden_size
+    column = cell.weight_ih.new_zeros(4 * hidden_size, 1)
+    column[:hidden_size] = -LARGE
+    column[hidden_size : 2 * hidden_size] = LARGE
+    return column
+
+
+def _mode(cell: GatedCell) -> str:
+    if isinstance(cell, ElmanCell):
+        return f"RNN_{cell.nonlinearity.upper()}"
+    return "LSTM" if isinstance(cell, LSTMCell) else "GRU"

@@ -1,0 +1,55 @@
+"""Which engine runs a cell: one function decides, one runs."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from recurra.cells import Cell
+from recurra.engines.episodes import run_episodes
+from recurra.engines.fused import fused, why_not
+from recurra.engines.loop import Zoneout, unroll
+from recurra.errors import SettingsError
+from recurra.settings.names import EngineName
+from recurra.state import State
+
+
+def select_engine(
+    engine: EngineName, cell: Cell, mask: Tensor | None = None, zoneout: Zoneout | None = None
+) -> EngineName:
+    """The engine that will run: "loop" or "fused".
+
+    Raises:
+        SettingsError: the fused kernels are asked for by name and cannot do this.
+    """
+    reason = why_not(cell)
+    if mask is not None:
+        reason = "torch's kernels have no dropout inside the recurrence"
+    if zoneout is not None:
+        reason = "torch's kernels have no zoneout"
+    if engine == "fused" and reason is not None:
+        raise SettingsError(f"engine 'fused' cannot run this layer: {reason}; give engine 'auto' or 'loop'")
+    return "fused" if engine != "loop" and reason is None else "loop"
+
+
+def run(
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    *,
+    engine: EngineName = "auto",
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    restart: State | None = None,
+    mask: Tensor | None = None,
+    zoneout: Zoneout | None = None,
+) -> tuple[Tensor, State]:
+    """Run a cell along time on the engine that fits; arguments and result as in `loop.unroll`.
+
+    x must be zero beyond the lengths.
+    """
+    chosen = select_engine(engine, cell, mask, zoneout)
+    if chosen == "loop" or x.shape[0] == 0 or x.shape[1] == 0:
+        return unroll(cell, x, state, lengths=lengths, resets=resets, restart=restart, mask=mask, zoneout=zoneout)
+    if resets is not None and bool(resets.any()):
+        return run_episodes(lambda *row: fused(cell, *row), x, state, lengths, resets, restart)
+    return fused(cell, x, state, lengths)

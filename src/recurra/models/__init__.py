@@ -1,0 +1,6 @@
+"""Whole models, built from the modules of `recurra.nn`."""
+
+from recurra.models.classifier import Classifier
+from recurra.models.sequence_model import SequenceModel, SequenceModelState
+
+__all__ = ["Classifier", "SequenceModel", "SequenceModelState"]

@@ -1,0 +1,136 @@
+"""Recurrent layers, a pooling and a linear layer: a sequence in, logits out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.cells import Cell
+from recurra.errors import SettingsError
+from recurra.nn import Recurrent, RecurrentState, make_pooling
+from recurra.nn.door import Layout, enter
+from recurra.settings.names import Initialization
+from recurra.state import State
+
+
+class SequenceModelState(NamedTuple):
+    """The layers' state, and the pooling's."""
+
+    encoder: RecurrentState
+    pooling: State
+
+
+class SequenceModel(nn.Module):
+    """Many to one: sequences [B, T, input_size] → logits [B, output_size].
+
+    A plain module for one's own training loop; `recurra train classify` trains this very class.
+
+    Args:
+        cell: a name from the cell table, or a function (input_size, hidden_size) → Cell.
+        input_size: features of x.
+        hidden_size: features of the hidden state, per direction.
+        output_size: logits.
+        num_layers: recurrent layers.
+        bidirectional: read both ways; such a model cannot step.
+        dropout: rate between layers; needs two or more.
+        pooling: "last", "mean", "max", "attention", or several joined as in "mean+max".
+        output_dropout: rate on the pooled vector.
+        residual, variational, recurrent_dropout, weight_dropout, zoneout, learned_state, initialization,
+            chrono_length: as in `recurra.nn.Recurrent`.
+
+    Example:
+        >>> model = SequenceModel("lstm", 10, 20, 5, num_layers=2)
+        >>> logits, state = model(torch.randn(3, 15, 10))  # logits [3, 5]
+    """
+
+    def __init__(
+        self,
+        cell: str | Callable[..., Cell],
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        pooling: str = "last",
+        *,
+        output_dropout: float = 0.0,
+        residual: bool = False,
+        variational: bool = False,
+        recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        learned_state: bool = False,
+        initialization: Initialization = "orthogonal",
+        chrono_length: int | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= output_dropout < 1:
+            raise SettingsError(f"output_dropout: {output_dropout} is not in [0, 1)")
+        self.encoder = Recurrent(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            bidirectional=bidirectional,
+            residual=residual,
+            dropout=dropout,
+            variational=variational,
+            recurrent_dropout=recurrent_dropout,
+            weight_dropout=weight_dropout,
+            zoneout=zoneout,
+            learned_state=learned_state,
+            initialization=initialization,
+            chrono_length=chrono_length,
+        )
+        self.pooling = make_pooling(pooling, self.encoder.output_size, bidirectional)
+        self.output_dropout = output_dropout
+        self.head = nn.Linear(self.pooling.output_size, output_size)
+
+    def initial_state(self, batch_size: int) -> SequenceModelState:
+        """The state before the first step."""
+        pooling = self.pooling.initial_state(batch_size, self.head.weight)
+        return SequenceModelState(self.encoder.initial_state(batch_size), pooling)
+
+    def forward(
+        self, x: Layout, state: SequenceModelState | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, SequenceModelState]:
+        """Logits after all of x, and the state to go on from.
+
+        Args:
+            x: [B, T, input_size], unbatched [T, input_size], a Sequence or a PackedSequence.
+            state: what an earlier call returned, to go on with the same sequences; None: they begin here.
+            lengths: [B] valid steps.
+
+        Returns:
+            logits [B, output_size] (unbatched [output_size]) and the state.
+
+        Raises:
+            ShapeError: x, lengths or the state do not fit.
+            NotStreamable: a state is given to a bidirectional model, which has read the end already.
+        """
+        if state is not None:
+            self.encoder.check_streamable()
+        values, valid, _, _ = enter(x, self.encoder.input_size, "SequenceModel", lengths)
+        outputs, encoded = self.encoder(values, None if state is None else state.encoder, lengths=valid)
+        pooled, summary = self.pooling(outputs, valid, None if state is None else state.pooling)
+        logits = self.head(F.dropout(pooled, self.output_dropout, self.training))
+        unbatched = isinstance(x, Tensor) and x.dim() == 2
+        return logits[0] if unbatched else logits, SequenceModelState(encoded, summary)
+
+    def step(self, x: Tensor, state: SequenceModelState | None = None) -> tuple[Tensor, SequenceModelState]:
+        """One time step: x [B, input_size] → the logits so far [B, output_size], and the next state.
+
+        Raises:
+            NotStreamable: the model is bidirectional.
+            ShapeError: x or the state do not fit.
+        """
+        if x.dim() == 1:
+            logits, state = self.step(x[None], state)
+            return logits[0], state
+        y, encoded = self.encoder.step(x, None if state is None else state.encoder)
+        pooled, summary = self.pooling.step(y, None if state is None else state.pooling)
+        return self.head(F.dropout(pooled, self.output_dropout, self.training)), SequenceModelState(encoded, summary)

@@ -1,0 +1,153 @@
+"""One cell along time, in one direction: its learned initial state and its noise."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from recurra.cells import Cell, ProjectedCell
+from recurra.engines import Zoneout, run, step
+from recurra.engines.loop import mix
+from recurra.errors import SettingsError
+from recurra.nn.noise import DirectionNoise, dropout_mask, zoneout_mask
+from recurra.sequence import reverse
+from recurra.settings.names import EngineName
+from recurra.state import State, leaves, map_state
+
+
+class Direction(nn.Module):
+    """A cell, its first state, and the dropouts inside the recurrence.
+
+    Args:
+        cell: the recurrence.
+        backward: run from the last valid step to the first.
+        learned_state: the initial state is a parameter for each of its leaves, zero at first.
+        recurrent_dropout, weight_dropout, zoneout: rates; see `Recurrent`.
+
+    Raises:
+        SettingsError: a dropout that this cell cannot have.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        *,
+        backward: bool = False,
+        learned_state: bool = False,
+        recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.cell, self.backward = cell, backward
+        self.recurrent_dropout, self.weight_dropout, self.zoneout = recurrent_dropout, weight_dropout, zoneout
+        self._check_noise()
+        self.initial = nn.ParameterDict()
+        if learned_state:
+            for path, leaf in leaves(cell.initial_state(1)):
+                self.initial[path.replace(".", "_")] = nn.Parameter(torch.zeros_like(leaf[0]))
+
+    def initial_state(self, batch_size: int) -> State:
+        """The state before the first step, learned or the cell's own."""
+        state = self.cell.initial_state(batch_size)
+        if not self.initial:
+            return state
+        learned = iter(self.initial[path.replace(".", "_")] for path, _ in leaves(state))
+        return map_state(lambda leaf: next(learned).expand_as(leaf), state)
+
+    def noise(self, batch_size: int, steps: int, generator: torch.Generator | None) -> DirectionNoise:
+        """Masks for a batch and a number of steps."""
+        state = self.cell.initial_state(batch_size)
+        like = next(self.cell.parameters())
+        hidden = weight = held = None
+        if self.recurrent_dropout:
+            hidden = dropout_mask(tuple(state.hidden.shape), self.recurrent_dropout, like, generator)
+        if self.weight_dropout:
+            weight = dropout_mask(tuple(self.cell.weight_hh.shape), self.weight_dropout, like, generator)  # type: ignore[arg-type]
+        if self.zoneout:
+            held = map_state(
+                lambda leaf: zoneout_mask((batch_size, steps, *leaf.shape[1:]), self.zoneout, like, generator),
+                state,
+            )
+        return DirectionNoise(hidden, weight, held)
+
+    def forward(
+        self,
+        x: Tensor,
+        state: State,
+        *,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        noise: DirectionNoise,
+        engine: EngineName,
+    ) -> tuple[Tensor, State]:
+        """Run along time.
+
+        Args:
+            x: [B, T, D], zero beyond the lengths.
+            state: before the first step read: for the backward direction the one after the last valid step.
+            lengths, resets: in the order of x, whatever the direction.
+            noise: masks in the order of x.
+            engine: "auto", "loop" or "fused".
+        """
+        held = noise.zoneout
+        if self.backward:
+            x = reverse(x, lengths)
+            resets = None if resets is None else _reverse_resets(resets, lengths)
+            held = None if held is None else map_state(lambda leaf: reverse(leaf, lengths), held)
+        outputs, final = run(
+            _with_dropped_weight(self.cell, noise.weight),
+            x,
+            state,
+            engine=engine,
+            lengths=lengths,
+            resets=resets,
+            restart=None if resets is None else self.initial_state(x.shape[0]),
+            mask=noise.hidden,
+            zoneout=Zoneout(self.zoneout, held) if self.zoneout else None,
+        )
+        return reverse(outputs, lengths) if self.backward else outputs, final
+
+    def step(self, x: Tensor, state: State, noise: DirectionNoise) -> tuple[Tensor, State]:
+        """One step: x [B, D]; masks of one step."""
+        cell = _with_dropped_weight(self.cell, noise.weight)
+        if not self.zoneout and noise.hidden is None:
+            return cell.step(x, state)
+        projected = cell.project(x) if isinstance(cell, ProjectedCell) else x
+        y, new = step(cell, projected, state, noise.hidden)
+        if self.zoneout:
+            new = mix(state, new, Zoneout(self.zoneout, noise.zoneout), 0)
+            y = new.hidden
+        return y, new
+
+    def _check_noise(self) -> None:
+        name = type(self.cell).__name__
+        for rate in ("recurrent_dropout", "weight_dropout", "zoneout"):
+            if not 0 <= getattr(self, rate) < 1:
+                raise SettingsError(f"{rate}: {getattr(self, rate)} is not in [0, 1)")
+        has_hidden = "hidden" in getattr(self.cell.initial_state(1), "_fields", ())
+        if self.weight_dropout and not isinstance(getattr(self.cell, "weight_hh", None), Tensor):
+            raise SettingsError(f"weight_dropout: {name} has no weight_hh to drop from; leave it at 0")
+        if self.recurrent_dropout and not (has_hidden and isinstance(self.cell, ProjectedCell)):
+            raise SettingsError(f"recurrent_dropout: {name} has no recurrence over a hidden state; leave it at 0")
+        if self.zoneout and not has_hidden:
+            raise SettingsError(f"zoneout: the state of {name} has no hidden part to keep; leave it at 0")
+
+
+def _with_dropped_weight(cell: Cell, mask: Tensor | None) -> Cell:
+    """The cell with `weight_hh` masked: a twin that shares everything else; the cell itself is not touched."""
+    if mask is None:
+        return cell
+    twin = copy.copy(cell)
+    twin._parameters = {name: value for name, value in cell._parameters.items() if name != "weight_hh"}
+    twin.__dict__["weight_hh"] = cell.weight_hh * mask  # type: ignore[operator]
+    return twin
+
+
+def _reverse_resets(resets: Tensor, lengths: Tensor | None) -> Tensor:
+    """A reset before step t stands between t − 1 and t: read backwards, it comes before step t − 1."""
+    backwards = reverse(resets, lengths).roll(1, 1)
+    backwards[:, :1] = False
+    return backwards

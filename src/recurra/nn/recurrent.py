@@ -1,0 +1,309 @@
+"""Cells made a layer stack over sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from recurra.cells import CELLS, Cell
+from recurra.engines.fused import flatten
+from recurra.errors import InputError, NotStreamable, SettingsError, ShapeError
+from recurra.nn.direction import Direction
+from recurra.nn.door import Layout, enter
+from recurra.nn.initialization import initialize
+from recurra.nn.noise import DirectionNoise, LayerNoise, Noise, dropout_mask
+from recurra.sequence import Padding
+from recurra.settings.names import EngineName, Initialization, check_name
+from recurra.state import State, check_state
+
+
+class RecurrentState(NamedTuple):
+    """One state a layer: the cell's own, or a BidirectionalState."""
+
+    layers: tuple[State, ...]
+
+
+class BidirectionalState(NamedTuple):
+    """The two states of a layer that reads both ways."""
+
+    forward: State
+    backward: State
+
+
+class Recurrent(nn.Module):
+    """Recurrent layers over sequences, the same numbers whole, in chunks, packed or one step at a time.
+
+    Args:
+        cell: a name from the cell table ("rnn", "rnn_relu", "lstm", "gru", "feedforward"), or a function
+            (input_size, hidden_size) → Cell, such as a Cell class of one's own.
+        input_size: features of x.
+        hidden_size: features of each direction's output.
+        num_layers: layers, each reading the one below.
+        bidirectional: two cells a layer, one from each end (Schuster and Paliwal, 1997); outputs are joined.
+        residual: each layer's input is added to its output, from the second layer on.
+        dropout: rate on what a layer gives to the next one.
+        variational: `dropout` with one mask a sequence instead of one a step (Gal and Ghahramani, 2016).
+        recurrent_dropout: rate on the hidden state that the gates read, one mask a sequence (the same).
+        weight_dropout: rate on `weight_hh`, one mask a call (Merity et al., 2018).
+        zoneout: probability that a state unit keeps its old value for a step (Krueger et al., 2017);
+            its expectation in evaluation.
+        learned_state: initial states are parameters.
+        initialization: "orthogonal", "chrono" or "torch"; see `recurra.nn.initialize`.
+        chrono_length: longest memory in steps, with "chrono".
+        engine: "auto", or "loop" or "fused" to insist.
+
+    Shapes:
+        x [B, T, input_size] → outputs [B, T, directions · hidden_size]; every leaf of the state is batch first, also
+        for an unbatched x (a batch of one).
+
+    Raises:
+        SettingsError: an unknown name, a rate outside [0, 1), or an option that would have no effect.
+
+    Example:
+        >>> layer = Recurrent("gru", 64, 128, num_layers=2)
+        >>> outputs, state = layer(torch.randn(8, 50, 64), lengths=torch.randint(1, 51, (8,)))
+    """
+
+    def __init__(
+        self,
+        cell: str | Callable[..., Cell],
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        residual: bool = False,
+        dropout: float = 0.0,
+        variational: bool = False,
+        recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        learned_state: bool = False,
+        initialization: Initialization = "orthogonal",
+        chrono_length: int | None = None,
+        engine: EngineName = "auto",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        _check(num_layers, dropout, variational, residual, engine)
+        make = cell
+        if isinstance(cell, str):
+            check_name("cell", cell, CELLS)
+            make = CELLS[cell]
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bidirectional, self.residual = bidirectional, residual
+        self.dropout, self.variational = dropout, variational
+        self.engine: EngineName = engine
+        self.layers = nn.ModuleList()
+        width = input_size
+        for _ in range(num_layers):
+            directions = nn.ModuleList()
+            for backward in (False, True)[: 1 + bidirectional]:
+                one = cast(Callable[..., Cell], make)(width, hidden_size).to(device=device, dtype=dtype)
+                initialize(one, initialization, chrono_length)
+                directions.append(
+                    Direction(
+                        one,
+                        backward=backward,
+                        learned_state=learned_state,
+                        recurrent_dropout=recurrent_dropout,
+                        weight_dropout=weight_dropout,
+                        zoneout=zoneout,
+                    )
+                )
+            self.layers.append(directions)
+            width = sum(_direction(direction).cell.output_size for direction in directions)
+        self.output_size = width
+
+    def initial_state(self, batch_size: int) -> RecurrentState:
+        """The state before the first step: zeros, or what was learned."""
+        return RecurrentState(
+            tuple(_join([one.initial_state(batch_size) for one in directions]) for directions in self._stack())
+        )
+
+    def noise(self, batch_size: int, generator: torch.Generator | None = None, *, steps: int = 1) -> Noise:
+        """The masks of every dropout, for `forward` and `step`.
+
+        Args:
+            batch_size: rows.
+            generator: where they are drawn; torch's own if None.
+            steps: time steps, for the masks that change from step to step (plain dropout, zoneout).
+        """
+        layers = []
+        for number, directions in enumerate(self._stack()):
+            mask = None
+            if number and self.dropout:
+                shape = (batch_size, 1 if self.variational else steps, directions[0].cell.input_size)
+                mask = dropout_mask(shape, self.dropout, next(self.parameters()), generator)
+            layers.append(LayerNoise(mask, tuple(one.noise(batch_size, steps, generator) for one in directions)))
+        return Noise(tuple(layers))
+
+    def forward(
+        self,
+        x: Layout,
+        state: RecurrentState | None = None,
+        *,
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+        padding: Padding = "right",
+        noise: Noise | None = None,
+    ) -> tuple[Any, RecurrentState]:
+        """Run over sequences.
+
+        Args:
+            x: [B, T, input_size], unbatched [T, input_size], a Sequence or a PackedSequence.
+            state: from `initial_state` or an earlier call; None: the initial one. A backward direction's is the state
+                after the last valid step.
+            lengths: [B] valid steps of each row, 0 to T, in any order.
+            resets: [B, T] bool, True where a new episode begins: before that step the state is the layer's own
+                initial one, as if the row were cut there.
+            padding: the side on which rows are padded.
+            noise: masks to use; None: drawn here in training, none in evaluation.
+
+        Returns:
+            outputs of the same kind and layout as x, zero beyond the lengths, and the state after each row's last
+            valid step (after its first for the backward direction).
+
+        Raises:
+            ShapeError: x, lengths, resets or the state do not fit.
+        """
+        values, valid, begins, leave = enter(x, self.input_size, "Recurrent", lengths, resets, padding)
+        rows, steps = values.shape[0], values.shape[1]
+        state = self._check_state(state, rows)
+        if noise is None:
+            noise = self.noise(rows, steps=steps) if self.training and self._noisy() else self._silence()
+        final = []
+        for number, directions in enumerate(self._stack()):
+            masks = noise.layers[number]
+            given = values if masks.input is None else values * masks.input
+            ends, outputs = [], []
+            for one, begin, inside in zip(
+                directions, _split(state.layers[number], len(directions)), masks.directions, strict=True
+            ):
+                out, end = one(given, begin, lengths=valid, resets=begins, noise=inside, engine=self.engine)
+                outputs.append(out)
+                ends.append(end)
+            above = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+            values = values + above if self.residual and number else above
+            final.append(_join(ends))
+        return leave(values), RecurrentState(tuple(final))
+
+    def step(
+        self, x: Tensor, state: RecurrentState | None = None, *, noise: Noise | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        """One time step.
+
+        Args:
+            x: [B, input_size], or unbatched [input_size].
+            state: from `initial_state`, `forward` or an earlier step; None: the initial one.
+            noise: masks of one step: `layer.noise(batch_size, generator)`, or `noise.steps(t, t + 1)` of a sequence's.
+
+        Returns:
+            y [B, hidden_size] (unbatched [hidden_size]) and the next state.
+
+        Raises:
+            NotStreamable: the layers are bidirectional.
+            InputError: in training, where dropouts need masks and none are given.
+            ShapeError: x or the state do not fit.
+        """
+        self.check_streamable()
+        if x.dim() not in (1, 2) or x.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"Recurrent.step: x has shape {list(x.shape)}, expected [B, {self.input_size}] or [{self.input_size}]"
+            )
+        if x.dim() == 1:
+            y, state = self.step(x[None], state, noise=noise)
+            return y[0], state
+        state = self._check_state(state, x.shape[0])
+        if noise is None:
+            if self.training and self._noisy():
+                raise InputError(
+                    "Recurrent.step: in training, dropouts need masks that can stay the same from step to step; "
+                    "give noise=layer.noise(batch_size, generator), or call eval() first"
+                )
+            noise = self._silence()
+        final = []
+        for number, (directions, begin, masks) in enumerate(
+            zip(self._stack(), state.layers, noise.layers, strict=True)
+        ):
+            given = x if masks.input is None else x * masks.input[:, 0]
+            above, end = directions[0].step(given, begin, masks.directions[0])
+            x = x + above if self.residual and number else above
+            final.append(end)
+        return x, RecurrentState(tuple(final))
+
+    def check_streamable(self) -> None:
+        """Refuse what needs the whole sequence.
+
+        Raises:
+            NotStreamable: naming the layer and the mend.
+        """
+        if self.bidirectional:
+            raise NotStreamable(
+                "Recurrent (layers.0): a bidirectional layer reads each sequence from its end too and cannot go step "
+                "by step; train with bidirectional=False to stream"
+            )
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for directions in self._stack():
+            for one in directions:
+                flatten(one.cell)
+        return self
+
+    def _stack(self) -> list[list[Direction]]:
+        return [[_direction(one) for one in cast(nn.ModuleList, directions)] for directions in self.layers]
+
+    def _check_state(self, state: RecurrentState | None, rows: int) -> RecurrentState:
+        expected = self.initial_state(rows)
+        if state is None:
+            return expected
+        check_state(state, expected, type(self).__name__)
+        return state
+
+    def _noisy(self) -> bool:
+        first = self._stack()[0][0]
+        between = self.dropout > 0 and self.num_layers > 1
+        return bool(between or first.recurrent_dropout or first.weight_dropout or first.zoneout)
+
+    def _silence(self) -> Noise:
+        still = LayerNoise(None, (DirectionNoise(),) * (1 + self.bidirectional))
+        return Noise((still,) * self.num_layers)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, bidirectional={self.bidirectional}"
+        )
+
+
+def _check(num_layers: int, dropout: float, variational: bool, residual: bool, engine: str) -> None:
+    if num_layers < 1:
+        raise SettingsError(f"num_layers: {num_layers} is below 1")
+    if not 0 <= dropout < 1:
+        raise SettingsError(f"dropout: {dropout} is not in [0, 1)")
+    if dropout and num_layers == 1:
+        raise SettingsError(
+            f"dropout: {dropout} acts between layers and there is one layer; give num_layers 2 or more, or drop "
+            "outside the layer"
+        )
+    if variational and not dropout:
+        raise SettingsError("variational: it says how dropout is drawn, and dropout is 0; give dropout")
+    if residual and num_layers == 1:
+        raise SettingsError("residual: connections start at the second layer and there is one; give num_layers 2")
+    check_name("engine", engine, ("auto", "loop", "fused"))
+
+
+def _direction(module: nn.Module) -> Direction:
+    return cast(Direction, module)
+
+
+def _join(states: list[State]) -> State:
+    return states[0] if len(states) == 1 else BidirectionalState(*states)
+
+
+def _split(state: State, directions: int) -> tuple[State, ...]:
+    return (state,) if directions == 1 else (state.forward, state.backward)

@@ -1,0 +1,231 @@
+"""The settings that every task has: data, model, training. Each option is documented on the line under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recurra.errors import SettingsError
+from recurra.settings.names import (
+    CellName,
+    ClassWeights,
+    InputKind,
+    Optimizer,
+    Precision,
+    Schedule,
+    Unit,
+    check_pooling,
+)
+
+
+def _require(ok: bool, problem: str, problems: list[str]) -> None:
+    if not ok:
+        problems.append(problem)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Which data, and how it is read and cut."""
+
+    data: tuple[str, ...] = ()
+    """File to train on: CSV, TSV, JSONL, Parquet or .npz, plain or .gz; may be repeated."""
+    valid: str = "0.1"
+    """Validation data: a file, or the fraction of the training data set aside for it."""
+    test: str = "0.1"
+    """Test data: a file, or the fraction of the data set aside for it."""
+    input: tuple[str, ...] = ()
+    """Column that holds the input; several columns of numbers make one vector. Default: the only other column."""
+    target: tuple[str, ...] = ()
+    """Column that holds the label (default: target or label); columns of 0 and 1, or of lists: several labels."""
+    delimiter: str = ""
+    """Character between fields. Default: a tab for .tsv, a comma for .csv."""
+    header: bool = True
+    """Whether the first line of a CSV or TSV names the columns; without it they are called 1, 2, …"""
+    encoding: str = "utf-8"
+    """Encoding of text files."""
+    input_kind: InputKind = "auto"
+    """What an input is: a text, a series of numbers or vectors, or a single vector (one to one)."""
+    max_length: int = 0
+    """Longest sequence kept, in tokens or steps; 0: the 99.9th percentile of the training data, at most 4096."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        found: list[str] = []
+        for name, value in (("valid", self.valid), ("test", self.test)):
+            fraction = as_fraction(value)
+            _require(
+                fraction is None or 0 < fraction < 1,
+                f"{name}: a fraction lies between 0 and 1, not {value}; or name a file",
+                found,
+            )
+        _require(self.max_length >= 0, f"max_length: {self.max_length} is below 0 (0 chooses by the data)", found)
+        _require(len(self.delimiter) <= 1, f"delimiter: {self.delimiter!r} is not one character", found)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """The recurrent model."""
+
+    cell: CellName | None = None
+    """Recurrence of the model. Default: lstm; feedforward where an input is a single vector."""
+    hidden_size: int = 128
+    """Features of the hidden state, per direction."""
+    num_layers: int = 1
+    """Recurrent layers, one above the other."""
+    bidirectional: bool = False
+    """Read every sequence in both directions (such a model cannot stream)."""
+    residual: bool = False
+    """Add each layer's input to its output, from the second layer on."""
+    dropout: float | None = None
+    """Dropout between layers. Default: 0.2 with two layers or more, none with one."""
+    recurrent_dropout: float = 0.0
+    """Dropout on the hidden state that enters the recurrence, one mask a sequence (runs in the slower loop)."""
+    weight_dropout: float = 0.0
+    """Dropout on the recurrent weights, one mask a batch."""
+    zoneout: float = 0.0
+    """Probability that a state unit keeps its old value for a step (runs in the slower loop)."""
+    pooling: str = "last"
+    """How a sequence becomes one vector: last, mean, max, attention, or several joined as in mean+max."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        found: list[str] = []
+        _require(self.hidden_size >= 1, f"hidden_size: {self.hidden_size} is below 1", found)
+        _require(self.num_layers >= 1, f"num_layers: {self.num_layers} is below 1", found)
+        for name in ("dropout", "recurrent_dropout", "weight_dropout", "zoneout"):
+            value = getattr(self, name)
+            _require(value is None or 0 <= value < 1, f"{name}: {value} is not in [0, 1)", found)
+        if self.dropout and self.num_layers == 1:
+            found.append(
+                f"dropout: {self.dropout} acts between layers and there is one layer; "
+                "give num_layers 2 or more, or use embedding_dropout or output_dropout"
+            )
+        if self.residual and self.num_layers == 1:
+            found.append("residual: connections start at the second layer and there is one; give num_layers 2 or more")
+        try:
+            check_pooling(self.pooling)
+        except SettingsError as error:
+            found.append(str(error))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How the model is trained."""
+
+    epochs: int = 20
+    """Passes over the training data at most."""
+    max_steps: int = 0
+    """Optimiser steps at most; 0: no bound."""
+    max_time: float = 0.0
+    """Seconds of training at most; 0: no bound (with a bound, an exact repeat is not promised)."""
+    batch_size: int = 32
+    """Sequences a batch."""
+    batch_tokens: int = 0
+    """Tokens (steps, with padding) a batch, in place of batch_size; 0: count sequences."""
+    accumulate: int = 1
+    """Batches whose gradients are added before one optimiser step."""
+    lr: float = 1e-3
+    """Learning rate at its highest."""
+    optimizer: Optimizer = "adamw"
+    """Optimiser."""
+    schedule: Schedule = "cosine"
+    """Learning rate over time: constant, falling as a cosine to zero, or cut when validation stalls (plateau)."""
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises to its highest."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay; biases, norms and initial states are spared."""
+    clip_norm: float = 1.0
+    """Largest gradient norm: a larger gradient is scaled down to it; 0: no clipping."""
+    label_smoothing: float = 0.0
+    """Share of a target's probability spread over all classes."""
+    patience: int = 5
+    """Evaluations without a better validation metric before training stops; 0: never stop early."""
+    metric: str = ""
+    """Validation metric that chooses the best weights. Default: accuracy; macro_f1 with several labels."""
+    evaluate_every: int = 0
+    """Steps between evaluations; 0: once an epoch."""
+    average: float = 0.0
+    """Decay of an exponential average of the weights, used for evaluation and kept (0.999, say); 0: none."""
+    checkpoint_every: float = 10.0
+    """Seconds between checkpoints; one is also written at each evaluation."""
+    seed: int = 0
+    """Seed of splits, weights, order and noise."""
+    threads: int = 0
+    """CPU threads; 0: as torch chooses."""
+    device: str = "auto"
+    """Device: auto, cpu, cuda, cuda:N or mps."""
+    precision: Precision = "fp32"
+    """Number format of the arithmetic; bf16 where the device has it."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        found: list[str] = []
+        for name in ("epochs", "batch_size", "accumulate"):
+            _require(getattr(self, name) >= 1, f"{name}: {getattr(self, name)} is below 1", found)
+        for name in (
+            "max_steps", "max_time", "batch_tokens", "warmup_steps", "weight_decay", "clip_norm", "patience",
+            "evaluate_every", "checkpoint_every", "seed", "threads",
+        ):  # fmt: skip
+            _require(getattr(self, name) >= 0, f"{name}: {getattr(self, name)} is below 0", found)
+        _require(0 < self.lr < float("inf"), f"lr: {self.lr} is not a positive number", found)
+        for name in ("label_smoothing", "average"):
+            _require(0 <= getattr(self, name) < 1, f"{name}: {getattr(self, name)} is not in [0, 1)", found)
+        device, _, index = self.device.partition(":")
+        _require(
+            device in ("auto", "cpu", "cuda", "mps") and (not index or (device == "cuda" and index.isdigit())),
+            f"device: {self.device!r} is none of auto, cpu, cuda, cuda:N, mps",
+            found,
+        )
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSettings:
+    """How a text becomes tokens, and how it is blurred in training."""
+
+    unit: Unit = "word"
+    """Token of a text: word, char, or bpe (subwords learned from the training texts)."""
+    lowercase: bool = True
+    """Fold upper case to lower case."""
+    vocabulary_size: int = 20000
+    """Most tokens kept, the most frequent first; also the size of a BPE vocabulary."""
+    min_count: int = 1
+    """Occurrences in the training texts below which a token counts as unknown."""
+    embedding_size: int = 128
+    """Features of a token's embedding."""
+    char_ngrams: bool = False
+    """Add to each word's embedding the mean of its hashed character 3- to 5-gram embeddings."""
+    ngram_buckets: int = 32768
+    """Rows of the table that character n-grams are hashed into."""
+    word_dropout: float = 0.0
+    """Probability that a training token is read as unknown."""
+    char_noise: float = 0.0
+    """Probability that a character of a training text is dropped, doubled, swapped or replaced."""
+    embedding_dropout: float = 0.3
+    """Dropout on embeddings, one mask a sequence."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        found: list[str] = []
+        for name in ("vocabulary_size", "min_count", "embedding_size", "ngram_buckets"):
+            _require(getattr(self, name) >= 1, f"{name}: {getattr(self, name)} is below 1", found)
+        for name in ("word_dropout", "char_noise", "embedding_dropout"):
+            _require(0 <= getattr(self, name) < 1, f"{name}: {getattr(self, name)} is not in [0, 1)", found)
+        _require(
+            not self.char_ngrams or self.unit == "word",
+            f"char_ngrams: character n-grams stand beside words, and unit is {self.unit}; give unit word",
+            found,
+        )
+        return found
+
+
+def as_fraction(value: str) -> float | None:
+    """The number that `--valid` or `--test` gives, or None where it names a file."""
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+__all__ = ["ClassWeights", "DataSettings", "ModelSettings", "TextSettings", "TrainingSettings", "as_fraction"]

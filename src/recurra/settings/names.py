@@ -1,0 +1,57 @@
+"""The closed lists of names, and the nearest one to a name that is not in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Literal, get_args
+
+from recurra.errors import SettingsError
+
+CellName = Literal["rnn", "rnn_relu", "lstm", "gru", "feedforward"]
+EngineName = Literal["auto", "loop", "fused"]
+Initialization = Literal["orthogonal", "chrono", "torch"]
+PoolingName = Literal["last", "mean", "max", "attention"]
+InputKind = Literal["auto", "text", "series", "vector"]
+Unit = Literal["word", "char", "bpe"]
+ClassWeights = Literal["none", "balanced"]
+Optimizer = Literal["adamw", "sgd"]
+Schedule = Literal["constant", "cosine", "plateau"]
+Precision = Literal["fp32", "bf16"]
+Progress = Literal["auto", "bar", "lines", "json", "none"]
+TaskName = Literal["classify"]
+DemoName = Literal["digits"]
+
+CELLS: tuple[str, ...] = get_args(CellName)
+POOLINGS: tuple[str, ...] = get_args(PoolingName)
+TASKS: tuple[str, ...] = get_args(TaskName)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'lstm'?"`, or the whole list where nothing is near."""
+    known = list(known)
+    near = get_close_matches(name.lower(), [str(k) for k in known], n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(map(str, known))}"
+
+
+def check_name(what: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name outside a closed list.
+
+    Raises:
+        SettingsError: with the nearest known name.
+    """
+    known = list(known)
+    if name not in known:
+        raise SettingsError(f"{what}: {name!r} is not known; {did_you_mean(name, known)}")
+
+
+def check_pooling(pooling: str) -> tuple[str, ...]:
+    """`"mean+max"` → `("mean", "max")`, each name checked, none twice."""
+    names = tuple(pooling.split("+"))
+    for name in names:
+        check_name("pooling", name, POOLINGS)
+    if len(set(names)) != len(names):
+        raise SettingsError(f"pooling: {pooling!r} names one kind twice; name each once, as in 'mean+max'")
+    return names

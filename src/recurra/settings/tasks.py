@@ -1,0 +1,47 @@
+"""The settings of each task: the common groups and what is the task's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from recurra.errors import SettingsError
+from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
+from recurra.settings.names import ClassWeights
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifySettings:
+    """Everything that makes a classification run."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    text: TextSettings = field(default_factory=TextSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    classify: ClassifyOptions = field(default_factory=lambda: ClassifyOptions())
+
+    def check(self) -> None:
+        """Refuse values outside their range, all of them in one report.
+
+        Raises:
+            SettingsError: every problem, one after the other.
+        """
+        groups = (self.data, self.text, self.model, self.training, self.classify)
+        found = [problem for group in groups for problem in group.problems()]
+        if found:
+            raise SettingsError("; ".join(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions:
+    """What only classification has."""
+
+    class_weights: ClassWeights = "none"
+    """Weight of each class in the loss: none, or balanced (inverse frequency)."""
+    output_dropout: float = 0.3
+    """Dropout on the pooled vector, before the last layer."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        if not 0 <= self.output_dropout < 1:
+            return [f"output_dropout: {self.output_dropout} is not in [0, 1)"]
+        return []

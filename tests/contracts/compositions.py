@@ -1,0 +1,96 @@
+"""The layers that every law is held for: every cell with a set of compositions that covers all pairs of choices."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations, product
+from typing import Any
+
+import torch
+
+from recurra.cells import CELLS
+from recurra.nn import Recurrent
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "cell": tuple(CELLS),
+    "num_layers": (1, 2, 3),
+    "bidirectional": (False, True),
+    "residual": (False, True),
+    "dropout": (0.0, 0.3),
+    "variational": (False, True),
+    "recurrent_dropout": (0.0, 0.4),
+    "weight_dropout": (0.0, 0.4),
+    "zoneout": (0.0, 0.3),
+    "learned_state": (False, True),
+    "engine": ("auto", "loop"),
+    "dtype": (torch.float64, torch.float32),
+}
+
+
+def legal(row: dict[str, Any]) -> bool:
+    """Whether a row is a layer that Recurrent does not refuse."""
+    if row["num_layers"] == 1 and (row["dropout"] or row["residual"]):
+        return False
+    if row["variational"] and not row["dropout"]:
+        return False
+    no_recurrence = row["cell"] == "feedforward"
+    return not (no_recurrence and (row["recurrent_dropout"] or row["weight_dropout"] or row["zoneout"]))
+
+
+def covering() -> list[dict[str, Any]]:
+    """Rows in which every legal pair of choices occurs: greedy, from a fixed order, so the same on every machine."""
+    draw = random.Random(0)
+    names = list(CHOICES)
+    missing = {
+        (a, x, b, y)
+        for a, b in combinations(names, 2)
+        for x, y in product(CHOICES[a], CHOICES[b])
+        if _possible(a, x, b, y)
+    }
+    rows: list[dict[str, Any]] = []
+    while missing:
+        candidates = [row for row in ({n: draw.choice(CHOICES[n]) for n in names} for _ in range(400)) if legal(row)]
+        best = max(candidates, key=lambda row: len(_pairs(row) & missing))
+        if gained := _pairs(best) & missing:
+            rows.append(best)
+            missing -= gained
+    return rows
+
+
+def build(row: dict[str, Any], input_size: int = 3, hidden_size: int = 4, seed: int = 0) -> Recurrent:
+    """The layer of a row; weights other than the defaults so that biases and learned states take part."""
+    options = dict(row)
+    dtype = options.pop("dtype")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layer = Recurrent(options.pop("cell"), input_size, hidden_size, dtype=dtype, **options)
+        with torch.no_grad():
+            for name, parameter in layer.named_parameters():
+                parameter.add_(torch.randn_like(parameter), alpha=0.3)
+                if row["cell"] == "rnn_relu" and name.endswith("weight_hh"):
+                    parameter.div_(torch.linalg.matrix_norm(parameter, 2).clamp(min=1.0))  # grows without bound else
+    return layer
+
+
+def name(row: dict[str, Any]) -> str:
+    """A row as a test's name."""
+    short = [f"{key}={value}" for key, value in row.items() if key not in ("cell", "dtype") and value]
+    return "-".join([row["cell"], str(row["dtype"]).removeprefix("torch."), *short])
+
+
+def _pairs(row: dict[str, Any]) -> set[tuple[Any, ...]]:
+    return {(a, row[a], b, row[b]) for a, b in combinations(CHOICES, 2)}
+
+
+def _possible(a: str, x: Any, b: str, y: Any) -> bool:
+    """Whether some legal row holds the pair: everything else at its plainest, with layers and dropout as needed."""
+    for layers, dropout in product((1, 2, 3), (0.0, 0.3)):
+        for cell in ("lstm", "feedforward"):
+            row: dict[str, Any] = {n: values[0] for n, values in CHOICES.items()}
+            row |= {"cell": cell, "num_layers": layers, "dropout": dropout} | {a: x, b: y}
+            if legal(row):
+                return True
+    return False
+
+
+COMPOSITIONS = covering()
