@@ -1,0 +1,1 @@
+"""Demonstrations that train on real data and need no download."""
