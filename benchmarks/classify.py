@@ -1,0 +1,114 @@
+"""`recurra train classify` on sst2, banking77 and names beside a plain PyTorch script, on the same rows and seeds.
+
+    python benchmarks/classify.py [sst2 banking77 names] [--seeds 3] [--json benchmarks/results/classify.json]
+
+Both train on the same rows, choose by the same validation rows and are scored on the same test rows, with the same
+threads; each has its own settings, stated here and in plain_classifier.py. Expected files: benchmarks/data.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import platform
+import statistics
+import tempfile
+from pathlib import Path
+
+import data
+import plain_classifier
+import torch
+
+import recurra
+
+SHARED = {"cell": "lstm", "bidirectional": True, "pooling": "max+mean", "embedding_dropout": 0.5, "output_dropout": 0.5}
+SETTINGS = {
+    "sst2": {**SHARED, "char_ngrams": True, "word_dropout": 0.1, "epochs": 8, "average": 0.99},
+    "banking77": {**SHARED, "char_ngrams": True, "epochs": 25, "average": 0.99, "label_smoothing": 0.1, "lr": 2e-3},
+    "names": {**SHARED, "unit": "char", "epochs": 15, "average": 0.99, "lr": 2e-3},
+}
+PLAIN_EPOCHS = {"sst2": 6, "banking77": 25, "names": 15}
+T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 % quantiles of Student's t, by number of seeds
+
+
+def tables(name: str, folder: Path) -> dict[str, object]:
+    """Where the rows of a data set are, as options of `train`."""
+    if name == "sst2":
+        files = {"data": data.find("sst2/train.tsv"), "valid": data.find("sst2/dev.tsv"), "test": data.find("sst2/test.tsv")}
+        return {**files, "header": False, "input": "1", "target": "2"}
+    if name == "names":
+        train, valid, test = data.names_table(folder)
+        return {"data": train, "valid": valid, "test": test, "input": "name", "target": "language"}
+    # banking77 has no validation data: a tenth of the training rows, the same for both
+    from recurra.data.partition import partition
+    from recurra.settings.structure import from_keywords
+
+    settings = from_keywords("classify", data=str(data.find("banking77/train.csv")), input="text", target="category",
+                             test=str(data.find("banking77/test.csv"))).data
+    parts = partition(settings, seed=0)
+    found = {}
+    for part in ("train", "valid"):
+        table = getattr(parts, part)
+        path = folder / f"banking77-{part}.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["text", "category"], *zip(table.column("text"), table.column("category"), strict=True)])
+        found[part] = path
+    return {"data": found["train"], "valid": found["valid"], "test": data.find("banking77/test.csv"), "input": "text", "target": "category"}
+
+
+def rows(path: Path, where: dict[str, object]) -> list[tuple[str, str]]:
+    """The (text, label) pairs of one file, through the package's own readers."""
+    from recurra.data.readers import read_table
+
+    table = read_table(path, header=bool(where.get("header", True)))
+    return list(zip(table.column(str(where["input"])), table.column(str(where["target"])), strict=True))
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Mean and half of its 95 % interval over seeds (Student's t)."""
+    if len(values) < 2:
+        return values[0], math.nan
+    return statistics.mean(values), T95[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="*", default=list(SETTINGS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "classify.json")
+    arguments = parser.parse_args()
+    found = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
+    for name in arguments.sets:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            where = tables(name, folder)
+            parts = [rows(Path(str(where[part])), where) for part in ("data", "valid", "test")]
+            ours, plain = [], []
+            for seed in range(arguments.seeds):
+                run = recurra.train("classify", **where, **SETTINGS[name], seed=seed, out=folder / f"run-{seed}")
+                ours.append({key: run.result[key] for key in ("accuracy", "macro_f1", "valid_accuracy", "training_seconds")})
+                unit = str(SETTINGS[name].get("unit", "word"))
+                plain.append(plain_classifier.train(*parts, unit, seed, PLAIN_EPOCHS[name], 600.0))
+                print(name, seed, ours[-1], plain[-1], flush=True)
+        found[name] = {
+            "settings": SETTINGS[name],
+            "machine": {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+            "recurra": ours,
+            "plain": plain,
+        }
+        arguments.json.parent.mkdir(exist_ok=True)
+        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+    print("\n| data | metric | recurra | seconds | plain script | seconds |\n|---|---|---|---|---|---|")
+    for name, result in found.items():
+        for metric in ("accuracy", "macro_f1"):
+            cells = []
+            for side, clock in (("recurra", "training_seconds"), ("plain", "seconds")):
+                mean, half = interval([100 * one[metric] for one in result[side]])
+                cells += [f"{mean:.2f} ± {half:.2f}", f"{statistics.mean(one[clock] for one in result[side]):.0f}"]
+            print(f"| {name} | {metric} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The data files that the benchmarks expect, by name and SHA-256, and where they are looked for.
+
+They are not part of this repository. Put them in one folder, laid out as the names below say, and name it in
+RECURRA_DATA (default: `../shared/data` beside the checkout). Sources: SST-2 sentences from
+github.com/clairett/pytorch-sentiment-classification (data/SST2), Banking77 from
+github.com/PolyAI-LDN/task-specific-datasets (banking_data), names from github.com/spro/practical-pytorch (data/names;
+about nine tenths of its lines).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from recurra.randomness import numpy_generator
+
+FILES = {
+    "sst2/train.tsv": "ec192f833a64da08f475488a77b0d0b47db47acd0f458bd18433fc793b569920",
+    "sst2/dev.tsv": "eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359",
+    "sst2/test.tsv": "831169c7e2e429d6026e1bdbb542f33b636e3e596caad9602ebc953c205928b7",
+    "banking77/train.csv": "b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b",
+    "banking77/test.csv": "d12d6e3bc4c3103966ae786dc435913c0c563dfa328f5a3646d0e62cfeeb474d",
+    "names/Arabic.txt": "f739023795c120f95f921b9759abeb48dba1dd1e72d6848e8bc9c701ba93f143",
+    "names/Chinese.txt": "d4af36426ce9d591b2a7c2323492705965141d74d52f965e64777748a0cf6379",
+    "names/Czech.txt": "bc2baad52e48ce6dcf4222e5614001fa2100bdaab7c1e9e4fb82932af73afbb9",
+    "names/Dutch.txt": "a32f16a336b1058c7320fa70955fd51f4a58f9f6315d17f320a0e3758d9a5bca",
+    "names/English.txt": "3eb7ab94b103d3470a6b72c9c4ec99a51689146d3ea1c3320768a0b41d3af510",
+    "names/French.txt": "4a36e2c2d1988f320acca63fd7cc44ee314d694c1bb2328984ee16b8a06da5dd",
+    "names/German.txt": "ded3711229b5b087d67e449707d2f2470744cbd544d9643c9244a7dc1ab03751",
+    "names/Greek.txt": "5250f4f3a31d621bc8bea57d83cfdc135b61d25fa331862ff0ac5799efd49e2b",
+    "names/Irish.txt": "41a713366c3ab4a12deda652935c3b8f167c76bfd41ccbf86e019f78609c8af6",
+    "names/Italian.txt": "8758240c2cade0fe604560e03009d6ff57c0c79906b3064b8317b4909ed2d365",
+    "names/Japanese.txt": "429652819775c92e943dc9ec61c856e0bac3e06fafb98c24df112f265f9aea21",
+    "names/Korean.txt": "f2800264771c354d100a050d13d4185f33d268e150d0ccce9ba3ab3ef1ed8cc6",
+    "names/Polish.txt": "e14abb5797e94652c1c1b49e940a58a60d7c5e8d108f371bad1b2ed0b8109527",
+    "names/Portuguese.txt": "2c6790b43c965e14b3b2507fe864955109bbaa8ec0e18b44134bb76d7ebb7f61",
+    "names/Russian.txt": "fdfe87df1055562c5bf6e0d9acc69035ef8898cb88fe75b419de9fd99a2f0a88",
+    "names/Scottish.txt": "94ba57dde72a4e9a2b8cadd6b026831ba522440f4e0f08a4513f4774fff059dd",
+    "names/Spanish.txt": "cef49412b154cc518aef91e652e965e4bed614b363c815fa11cbef02e417dbb0",
+    "names/Vietnamese.txt": "8343a602402eed0944088ec4cf3337935816e40c6d674982f0acf73fc3f28b9a",
+}
+
+
+def folder() -> Path:
+    """Where the data are."""
+    return Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def find(name: str) -> Path:
+    """A data file, its bytes checked; ends the program in a sentence where it is missing or another one."""
+    path = folder() / name
+    if not path.exists():
+        sys.exit(f"{path} is missing: see benchmarks/data.py for what is expected and where it comes from")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != FILES[name]:
+        sys.exit(f"{path} is not the file the figures were measured on: its SHA-256 is {found}")
+    return path
+
+
+def names_table(out: Path, seed: int = 0) -> tuple[Path, Path, Path]:
+    """names as CSV tables `name,language`: 80 % training, 10 % validation, 10 % test of each language."""
+    parts: tuple[list[list[str]], ...] = ([], [], [])
+    for name in sorted(FILES):
+        if not name.startswith("names/"):
+            continue
+        language = Path(name).stem
+        rows = find(name).read_text(encoding="utf-8").split("\n")
+        rows = sorted({row.strip() for row in rows if row.strip()})
+        order = numpy_generator(seed, "names", language).permutation(len(rows))
+        tenth = max(1, round(len(rows) / 10))
+        for part, chosen in zip(parts, (order[2 * tenth :], order[:tenth], order[tenth : 2 * tenth]), strict=True):
+            part.extend([rows[index], language] for index in sorted(chosen))
+    paths = []
+    for part, title in zip(parts, ("train", "valid", "test"), strict=True):
+        paths.append(out / f"names-{title}.csv")
+        with paths[-1].open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["name", "language"], *part])
+    return paths[0], paths[1], paths[2]

@@ -1,0 +1,119 @@
+"""The Python calls: a few lines each over the rooms below."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from recurra import workflow
+from recurra.data.partition import Given
+from recurra.run import Run, load_run
+from recurra.settings.names import Progress
+from recurra.settings.structure import from_keywords
+from recurra.settings.tasks import ClassifySettings
+from recurra.training.devices import choose_device
+from recurra.training.progress import ProgressDisplay, make_progress
+
+
+def train(
+    task: str,
+    *,
+    data: Any = None,
+    valid: Any = None,
+    test: Any = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool | Progress = False,
+    **settings: Any,
+) -> Run:
+    """Train a model and return its run.
+
+    Args:
+        task: "classify".
+        data: a file or several, or Python objects: a mapping of columns, a list of dictionaries.
+        valid, test: a file, a fraction of the data, or Python objects like data.
+        out: the run folder; None: a new one under `runs/`.
+        overwrite: replace the run that is in `out`.
+        progress: True for what suits the terminal, or "bar", "lines", "json", "none".
+        settings: any option of `recurra train TASK`, by the same name: `hidden_size=128`.
+
+    Raises:
+        InputError: settings or data are at fault; one sentence says where and what to do.
+        WorkError: training failed.
+
+    Example:
+        >>> run = recurra.train("classify", data="reviews.csv", input="text", target="label")
+    """
+    names: dict[str, Any] = dict(settings)
+    objects = {}
+    for name, value in (("data", data), ("valid", valid), ("test", test)):
+        if _names_files(value):
+            names[name] = value
+        elif value is not None:
+            objects[name] = value
+    return train_settings(
+        task,
+        from_keywords(task, **names),
+        given=Given(**objects),
+        out=out,
+        overwrite=overwrite,
+        progress="auto" if progress is True else (progress or "none"),
+    )
+
+
+def train_settings(
+    task: str,
+    settings: ClassifySettings,
+    *,
+    given: Given | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = "none",
+) -> Run:
+    """`train` with the settings in one object."""
+    return workflow.train(
+        task,
+        settings,
+        given=given or Given(),
+        out=None if out is None else Path(out),
+        overwrite=overwrite,
+        progress=_display(progress),
+    )
+
+
+def resume(
+    folder: str | Path, *, data: Any = None, valid: Any = None, test: Any = None, progress: bool | Progress = False
+) -> Run:
+    """Go on with a training that was stopped: to the same weights as if it never had been.
+
+    Args:
+        folder: its run folder.
+        data, valid, test: the Python objects it was trained on, where it was not trained on files.
+        progress: as for `train`.
+
+    Raises:
+        RunError: the folder is no training, or damaged.
+        DataError: a data file has changed since.
+    """
+    given = None if data is None else Given(data, valid, test)
+    return workflow.resume(Path(folder), _display("auto" if progress is True else (progress or "none")), given)
+
+
+def load(folder: str | Path, *, device: str = "auto") -> Run:
+    """A run from its folder.
+
+    Raises:
+        RunError: it is missing, has not ended, or is damaged; naming the file.
+    """
+    return load_run(Path(folder), choose_device(device))
+
+
+def _names_files(value: Any) -> bool:
+    if isinstance(value, list | tuple) and value:
+        return all(isinstance(one, str | Path) for one in value)
+    return isinstance(value, str | Path | float)
+
+
+def _display(progress: Progress) -> ProgressDisplay:
+    return make_progress(progress, sys.stderr)

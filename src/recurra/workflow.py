@@ -1,0 +1,254 @@
+"""The way of a run: data → train → evaluate → report → manifest."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import shutil
+import sys
+import time
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import recurra
+from recurra.data.columns import inputs_of, kind_of, target_columns
+from recurra.data.labels import Labels
+from recurra.data.partition import Given, Parts, check_unchanged, partition, read_labelled
+from recurra.errors import InputError, RecurraError, RunError, SettingsError
+from recurra.files import make_folder, sha256
+from recurra.report.classification import write_classification_report
+from recurra.run import FileRecord, Run, load_beginning, load_run, save_beginning, save_end
+from recurra.settings.groups import DataSettings, as_fraction
+from recurra.settings.names import check_name
+from recurra.settings.tasks import ClassifySettings
+from recurra.tasks import TASKS, Classify, ClassifyTraining
+from recurra.training.devices import choose_device
+from recurra.training.loop import FitResult, fit
+from recurra.training.progress import ProgressDisplay
+
+VERSION = recurra.__version__
+OVERWRITTEN = (
+    "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
+    "manifest.json", "report.html", "checkpoints", "plots",
+)  # fmt: skip
+
+
+def train(
+    task_name: str,
+    settings: ClassifySettings,
+    *,
+    given: Given,
+    out: Path | None,
+    overwrite: bool,
+    progress: ProgressDisplay,
+) -> Run:
+    """Train a new run.
+
+    Args:
+        task_name: from the table of tasks.
+        settings: all of them.
+        given: data that came as Python objects.
+        out: the run folder; None: a new one under `runs/`.
+        overwrite: replace the run that is in `out`.
+        progress: what is shown meanwhile.
+
+    Raises:
+        InputError: settings or data are at fault, or the folder is taken.
+        WorkError: training failed.
+    """
+    check_name("task", task_name, TASKS)
+    settings = _with_whole_paths(settings)
+    settings.check()
+    _check_folder(out, overwrite)
+    device = choose_device(settings.training.device)
+    parts = partition(settings.data, settings.training.seed, given)
+    task = TASKS[task_name].fit_features(settings, parts.train, device)
+    training = _training(task, parts)
+    test = task.examples(parts.test)
+    folder = _make(out or _new_folder(task_name), overwrite)
+    save_beginning(folder, task, parts.files, VERSION)
+    result = fit(training, task.settings.training, folder, progress)
+    return _finish(folder, training, test, result, parts.files)
+
+
+def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) -> Run:
+    """Go on with a training that was stopped, exactly where it was; a finished one is loaded.
+
+    Raises:
+        RunError: the folder is no training, or damaged.
+        DataError: a data file has changed.
+        InputError: the data came as Python objects and is not given again.
+    """
+    if (folder / "manifest.json").exists():
+        return load_run(folder)
+    task, files = load_beginning(folder)
+    device = choose_device(task.settings.training.device)
+    task.device = device
+    task.model.to(device)
+    if not files and given is None:
+        raise InputError(
+            f"{folder}: the data of this run came as Python objects; call recurra.resume with data=… to go on"
+        )
+    check_unchanged(files)
+    parts = partition(task.settings.data, task.settings.training.seed, given)
+    training = _training(task, parts)
+    test = task.examples(parts.test)
+    result = fit(training, task.settings.training, folder, progress, resume=True)
+    return _finish(folder, training, test, result, files)
+
+
+def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
+    """What a data file looks like to the tasks: rows, columns, lengths, classes, and the problems found.
+
+    Raises:
+        DataError: the file cannot be read at all.
+    """
+    table = read_labelled(path, data)
+    found: dict[str, Any] = {
+        "file": str(path),
+        "sha256": sha256(path),
+        "rows": len(table),
+        "columns": {name: _example(values) for name, values in table.columns.items()},
+    }
+    problems: list[str] = []
+    try:
+        inputs = inputs_of(table, data)
+        found["kind"] = kind_of(inputs, table, data)
+        lengths = [len(str(value).split()) if found["kind"] == "text" else np.size(value) for value in inputs]
+        found["lengths"] = {"shortest": min(lengths), "median": int(np.median(lengths)), "longest": max(lengths)}
+        found["lengths"]["unit"] = "words" if found["kind"] == "text" else "numbers"
+        empty = sum(length == 0 for length in lengths)
+        if empty:
+            problems.append(f"{empty} row(s) have an empty input")
+    except RecurraError as error:
+        problems.append(str(error))
+    try:
+        columns = target_columns(table, data)
+        labels = Labels.from_table(table, columns)
+        counts = np.zeros(len(labels.names), dtype=int)
+        for own in labels.encode_table(table, columns):
+            counts[own] += 1
+        found["classes"] = {name: int(count) for name, count in zip(labels.names, counts, strict=True)}
+        rare = [name for name, count in found["classes"].items() if count < 3]
+        if rare:
+            problems.append(f"{len(rare)} class(es) have fewer than 3 rows: {', '.join(rare[:5])}")
+    except RecurraError as error:
+        problems.append(str(error))
+    return {**found, "problems": problems}
+
+
+def _training(task: Classify, parts: Parts) -> ClassifyTraining:
+    return ClassifyTraining(task, task.examples(parts.train), task.examples(parts.valid))
+
+
+def _finish(
+    folder: Path, training: ClassifyTraining, test: Any, fitted: FitResult, files: tuple[FileRecord, ...]
+) -> Run:
+    """Score, write the result and the report, and seal the folder."""
+    task = training.task
+    began = time.perf_counter()
+    score = task.score(test)
+    seconds = time.perf_counter() - began
+    result: dict[str, Any] = {
+        **score.metrics,
+        **{f"valid_{name}": value for name, value in fitted.best.items()},
+        "metric": training.metric,
+        "parameters": sum(one.numel() for one in task.model.parameters()),
+        "steps": fitted.steps,
+        "epochs": round(fitted.epochs, 3),
+        "stopped": fitted.stopped,
+        "training_seconds": round(fitted.seconds, 3),
+        "test_seconds": round(seconds, 3),
+        "peak_memory_bytes": _peak_memory(),
+        "train_examples": len(training.train.inputs),
+        "valid_examples": len(training.valid.inputs),
+        "test_examples": len(test.inputs),
+        "examples_cut": training.train.cut,
+        "device": str(task.device),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "recurra": VERSION,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "data": [asdict(record) for record in files],
+    }
+    run = Run(folder, task, files, result)
+    task.model.eval()
+    write_classification_report(run, training, test, score, fitted.history)
+    save_end(run, VERSION)
+    return run
+
+
+def _with_whole_paths(settings: ClassifySettings) -> ClassifySettings:
+    """Files by absolute path: the run is then the same from every working directory."""
+
+    def whole(value: str) -> str:
+        return value if as_fraction(value) is not None else str(Path(value).absolute())
+
+    data = settings.data
+    return replace(
+        settings,
+        data=replace(
+            data,
+            data=tuple(str(Path(path).absolute()) for path in data.data),
+            valid=whole(data.valid),
+            test=whole(data.test),
+        ),
+    )
+
+
+def _check_folder(out: Path | None, overwrite: bool) -> None:
+    if out is None or not out.exists():
+        return
+    if not out.is_dir():
+        raise SettingsError(f"out: {out} is a file; give a folder")
+    if not any(out.iterdir()):
+        return
+    if not (out / "config.toml").exists():
+        raise RunError(f"{out} is a folder with other things in it; give a new one with --out")
+    if not overwrite:
+        raise RunError(f"{out} holds a run already; give another --out, or --overwrite to replace it")
+
+
+def _make(folder: Path, overwrite: bool) -> Path:
+    make_folder(folder)
+    if overwrite:
+        for name in OVERWRITTEN:
+            path = folder / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    return folder
+
+
+def _new_folder(task_name: str) -> Path:
+    """A folder that is not there yet, made at once so that two trainings cannot choose the same."""
+    stem = f"{task_name}-{datetime.now():%Y%m%d-%H%M%S}"
+    make_folder(Path("runs"))
+    for number in range(1, 1000):
+        folder = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise RunError(f"runs/{stem}: a thousand runs began in this second; give --out")
+
+
+def _peak_memory() -> int:
+    """Bytes of the process's largest resident set."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _example(values: list[Any]) -> str:
+    text = repr(values[0])
+    return text if len(text) <= 60 else f"{text[:57]}…"
