@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -92,6 +93,17 @@ class Run:
         """
         examples = self._task.examples(self._table(data))
         return {**self._task.score(examples).metrics, "examples": len(examples.inputs)}
+
+    def confusion(self, data: Any = None) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """[C, C] rows counted, row = truth, column = prediction, in the order of `labels`; data as in `evaluate`.
+
+        Raises:
+            InputError: the run gives several labels a row.
+        """
+        matrix = self._task.score(self._task.examples(self._table(data))).confusion
+        if matrix is None:
+            raise InputError(f"{self.path}: a row has several labels here, and a confusion matrix needs one")
+        return matrix.numpy()
 
     def predict(self, inputs: Iterable[Any] | Mapping[str, Any]) -> list[Prediction]:
         """A prediction for each input, in order.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recurra.demos.digits import digit_rows, tables
+from recurra.demos.digits_data import digit_rows, tables
 
 
 def test_an_image_is_eight_rows_of_eight_and_its_pixels_are_the_same_numbers_as_one_vector():

@@ -1,1 +1,31 @@
-"""Demonstrations that train on real data and need no download."""
+"""Demonstrations that train on real data and need no download: the table of them, and the way to run one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from recurra.demos.digits import digits
+from recurra.demos.result import DemoResult
+from recurra.errors import RunError
+from recurra.files import make_folder
+from recurra.settings.names import Progress, check_name
+
+DEMOS: dict[str, Callable[[Path, Progress], DemoResult]] = {"digits": digits}
+
+
+def run(name: str, out: Path, progress: Progress = "none") -> DemoResult:
+    """Run a demonstration into a new folder.
+
+    Raises:
+        SettingsError: there is none of that name.
+        RunError: the folder has something in it.
+    """
+    check_name("demo", name, DEMOS)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} is there already; give another --out")
+    make_folder(out)
+    return DEMOS[name](out, progress)
+
+
+__all__ = ["DEMOS", "DemoResult", "run"]

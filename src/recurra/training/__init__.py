@@ -1,0 +1,1 @@
+"""Training: one loop, its optimiser and schedule, its checkpoints and its display."""

@@ -1,0 +1,379 @@
+"""The training loop: steps, evaluations and checkpoints, to the best weights on validation data."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.errors import DataError, RunError, SettingsError, WorkError
+from recurra.files import locked, make_folder, remove_leftovers, write_whole
+from recurra.settings.groups import TrainingSettings
+from recurra.settings.names import did_you_mean
+from recurra.training import checkpoint as files
+from recurra.training.averaging import WeightAverage
+from recurra.training.checkpoint import Checkpoint, Tally, TrainingState
+from recurra.training.devices import check_precision, forked_generators, threads
+from recurra.training.interruption import stop_requests
+from recurra.training.optimisation import make_optimiser, optimiser_tensors, restore_optimiser
+from recurra.training.progress import ProgressDisplay
+from recurra.training.protocol import Interrupted, Trainable
+from recurra.training.schedule import rate_factor
+from recurra.training.step import StepRecord, take_step
+
+METRICS_FILE = "metrics.jsonl"
+FREE_ON_RESUME = ("checkpoint_every", "threads", "device")  # they do not choose the numbers, but for the last bits
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training came to; the model itself carries the best weights."""
+
+    steps: int
+    """Optimiser steps taken."""
+    epochs: float
+    """Epochs, the part of the last one included."""
+    seconds: float
+    """Seconds of training, evaluations included, over all the processes that had a part in it."""
+    best: dict[str, float]
+    """The validation metrics of the best weights (NaN where one was not finite)."""
+    history: list[dict[str, Any]]
+    """The lines of metrics.jsonl."""
+    stopped: str
+    """Why it ended: epochs, max_steps, max_time or patience."""
+    notes: list[str]
+    """What a user should know: another torch, device or number of threads than before a resume."""
+
+
+def fit(
+    trainable: Trainable,
+    settings: TrainingSettings,
+    folder: Path,
+    progress: ProgressDisplay,
+    *,
+    resume: bool = False,
+) -> FitResult:
+    """Train until a bound is reached or validation stalls; the model ends with its best weights, in evaluation mode.
+
+    Writes `metrics.jsonl` and `checkpoints/` into the folder, which is made where it is not there. The caller's random
+    generators, thread count and signal handlers are the same afterwards.
+
+    Args:
+        resume: go on from the folder's checkpoint, to the weights and metrics of a training that was never stopped;
+            from the start where the earlier one was stopped before its first checkpoint.
+
+    Raises:
+        Interrupted: SIGINT, SIGTERM or SIGHUP came, and all is saved.
+        RunError: the folder is in use, its checkpoint is damaged or of another training, or it has one and `resume`
+            is not given.
+        SettingsError: the metric is not measured, or the device has no bf16.
+        WorkError: a loss, gradient or weight is not finite, memory is short, or the disk fails.
+    """
+    device = next(trainable.model.parameters()).device
+    check_precision(settings.precision, device)
+    make_folder(folder / files.FOLDER)
+    with (
+        locked(folder),
+        threads(settings.threads),
+        forked_generators(device),
+        contextlib.closing(progress),
+        stop_requests() as request,
+    ):
+        remove_leftovers(folder)
+        training = Training(trainable, settings, folder)
+        training.resume() if resume else training.begin()
+        for note in training.notes:
+            progress.note(note)
+        progress.start(training.total_steps, metric=trainable.metric, step=training.state.step)
+        while not training.state.stopped:
+            if request.signal is not None:
+                training.save()
+                break
+            if training.evaluation_is_due():
+                progress.evaluation(training.evaluate())
+                training.save()
+            else:
+                progress.step(training.step())
+                if training.checkpoint_is_due():
+                    training.save()
+    trainable.model.eval()
+    if request.signal is not None:
+        raise Interrupted(request.signal, folder, training.state.step)
+    return training.result()
+
+
+class Training:
+    """A training under way: its optimiser, its average and best weights, and where it stands.
+
+    Args:
+        trainable: what is trained.
+        settings: how.
+        folder: the run folder, held by the caller.
+    """
+
+    def __init__(self, trainable: Trainable, settings: TrainingSettings, folder: Path) -> None:
+        self.trainable, self.settings, self.folder = trainable, settings, folder
+        self.model = trainable.model
+        self.state = TrainingState()
+        self.notes: list[str] = []
+        self.optimiser = make_optimiser(self.model, settings)
+        self.average = WeightAverage(self.model, settings.average) if settings.average else None
+        self.best: dict[str, Tensor] = {}
+        self._batches = self._plan(0)
+        steps = settings.epochs * math.ceil(len(self._batches) / settings.accumulate)
+        self.total_steps = min(steps, settings.max_steps or steps)
+        self._began = self._saved = time.perf_counter()
+
+    def begin(self) -> None:
+        """Start anew.
+
+        Raises:
+            RunError: the folder has a checkpoint, which would be lost.
+        """
+        earlier = files.checkpoints(self.folder)
+        if earlier:
+            raise RunError(
+                f"{earlier[0]} belongs to an earlier training; go on with it (--resume), or give another --out"
+            )
+        self.model.train()
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint; start anew where there is none.
+
+        Raises:
+            RunError: the checkpoint is damaged, or of another model, other settings or other data.
+        """
+        found = files.load_checkpoint(self.folder, limit=8 * _bytes(self.model.state_dict()) + 2**26)
+        if found is not None:
+            self._check_settings(found.settings)
+            try:
+                self._restore(found)
+            except (LookupError, ValueError, RuntimeError) as error:
+                raise RunError(f"the checkpoint of {self.folder} is not of this training: {error}") from error
+            self.notes = _differences(found.surroundings, self._surroundings())
+            self._began = time.perf_counter() - self.state.seconds
+        _write_metrics(self.folder, self.state.history)
+        self.model.train()
+
+    def step(self) -> StepRecord:
+        """Take one optimiser step."""
+        state, settings = self.state, self.settings
+        fraction = self.elapsed() / settings.max_time if settings.max_time else 0.0
+        factor = rate_factor(
+            settings.schedule, state.step, self.total_steps, settings.warmup_steps, fraction, state.plateau.factor
+        )
+        batches = self._batches[state.position : state.position + settings.accumulate]
+        record = take_step(self.trainable, settings, self.optimiser, state.step, batches, settings.lr * factor)
+        if self.average is not None:
+            self.average.update(state.step)
+        state.step += 1
+        state.position += len(batches)
+        state.tally.add(record)
+        if state.position >= len(self._batches):
+            state.epoch, state.position = state.epoch + 1, 0
+            if state.epoch < settings.epochs:
+                self._batches = self._plan(state.epoch)
+        return record
+
+    def evaluation_is_due(self) -> bool:
+        """Whether the steps taken ask for an evaluation that has not been made."""
+        state, every = self.state, self.settings.evaluate_every
+        if not state.tally.steps:
+            return False
+        return (state.step % every == 0 if every else state.position == 0) or bool(self._bound())
+
+    def evaluate(self) -> dict[str, Any]:
+        """Score the weights, keep them if they are the best, and see whether to stop; the new line of metrics.jsonl.
+
+        Evaluation is made in the model's own precision: that is how it will answer.
+        """
+        state, history = self.state, self.state.history
+        self.model.eval()
+        with torch.no_grad(), self.average.applied() if self.average else contextlib.nullcontext():
+            metrics = self.trainable.evaluate()
+            if self.trainable.metric not in metrics:
+                raise SettingsError(
+                    f"metric: {self.trainable.metric!r} is not measured; {did_you_mean(self.trainable.metric, metrics)}"
+                )
+            improved = self._is_best(metrics[self.trainable.metric])
+            if improved or not history:  # the first is kept whatever it is: there are always weights to end with
+                state.best = len(history)
+                self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.model.train()
+        state.seconds = self.elapsed()
+        history.append(self._line(metrics))
+        state.tally = Tally()
+        state.plateau = state.plateau.after(improved)
+        stalled = len(history) - 1 - state.best
+        out_of_patience = bool(self.settings.patience) and stalled >= self.settings.patience
+        state.stopped = self._bound() or ("patience" if out_of_patience else "")
+        if state.stopped:
+            self.model.load_state_dict(self.best)
+        _write_metrics(self.folder, history)
+        return history[-1]
+
+    def checkpoint_is_due(self) -> bool:
+        """Whether the last checkpoint is old enough for another."""
+        return time.perf_counter() - self._saved >= self.settings.checkpoint_every
+
+    def save(self) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            WorkError: a weight is not finite, or the disk fails; the earlier checkpoint is still there.
+        """
+        for name, parameter in self.model.named_parameters():
+            if not bool(torch.isfinite(parameter).all()):
+                raise WorkError(
+                    f"step {self.state.step}: the weight {name} is no longer finite, so it is not saved; "
+                    "the likely cause is a learning rate that is too high; give a smaller lr"
+                )
+        self.state.seconds = self.elapsed() if not self.state.stopped else self.state.seconds
+        tensors = {"weights": dict(self.model.state_dict())}
+        if not self.state.stopped:  # a training that ended needs its weights alone
+            tensors["optimiser"] = optimiser_tensors(self.model, self.optimiser)
+            tensors["best"] = self.best
+            tensors["average"] = self.average.tensors if self.average else {}
+        settings = dataclasses.asdict(self.settings)
+        files.save_checkpoint(self.folder, Checkpoint(self.state, settings, self._surroundings(), tensors))
+        self._saved = time.perf_counter()
+
+    def elapsed(self) -> float:
+        """Seconds trained until now."""
+        return time.perf_counter() - self._began
+
+    def result(self) -> FitResult:
+        """What the training came to."""
+        state = self.state
+        best = {
+            name.removeprefix("valid_"): math.nan if value is None else value
+            for name, value in state.history[state.best].items()
+            if name.startswith("valid_")
+        }
+        return FitResult(
+            state.step, self._epochs(), state.seconds, best, list(state.history), state.stopped, self.notes
+        )
+
+    def _plan(self, epoch: int) -> list[list[int]]:
+        batches = self.trainable.plan(epoch)
+        if not batches:
+            raise DataError("there is nothing to train on: the training data make no batch")
+        return batches
+
+    def _epochs(self) -> float:
+        return self.state.epoch + self.state.position / len(self._batches)
+
+    def _bound(self) -> str:
+        settings, state = self.settings, self.state
+        if settings.max_steps and state.step >= settings.max_steps:
+            return "max_steps"
+        if state.epoch >= settings.epochs:
+            return "epochs"
+        return "max_time" if settings.max_time and self.elapsed() >= settings.max_time else ""
+
+    def _is_best(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return False
+        if self.state.best < 0:
+            return True
+        best = self.state.history[self.state.best][f"valid_{self.trainable.metric}"]
+        if best is None:
+            return True
+        return bool(value > best) if self.trainable.higher_is_better else bool(value < best)
+
+    def _line(self, metrics: dict[str, float]) -> dict[str, Any]:
+        tally = self.state.tally
+        seconds = max(tally.seconds, 1e-9)
+        return {
+            "step": self.state.step,
+            "epoch": self._epochs(),
+            "seconds": round(self.state.seconds, 3),
+            "train_loss": tally.loss / (tally.targets or 1.0),
+            "learning_rate": tally.learning_rate,
+            "gradient_norm": tally.gradient_norm / tally.steps,
+            "examples_per_second": round(tally.examples / seconds, 1),
+            "tokens_per_second": round(tally.tokens / seconds, 1),
+        } | {f"valid_{name}": _number(value) for name, value in metrics.items()}
+
+    def _surroundings(self) -> dict[str, Any]:
+        device = next(self.model.parameters()).device
+        kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        return {
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            "device": kind,
+            "threads": torch.get_num_threads(),
+        }
+
+    def _check_settings(self, earlier: dict[str, Any]) -> None:
+        now = dataclasses.asdict(self.settings)
+        for name in sorted(now.keys() | earlier.keys()):
+            if name not in FREE_ON_RESUME and now.get(name) != earlier.get(name):
+                raise RunError(
+                    f"the checkpoint of {self.folder} was written with {name} = {earlier.get(name)!r}, "
+                    f"and {name} is now {now.get(name)!r}; go on with the same settings, or give another --out"
+                )
+
+    def _restore(self, found: Checkpoint) -> None:
+        self.state = found.state
+        expected = self.model.state_dict()
+        _check_alike("weights", found.tensors.get("weights", {}), expected)
+        self.model.load_state_dict(found.tensors["weights"])
+        if self.state.stopped:
+            return
+        restore_optimiser(self.model, self.optimiser, found.tensors.get("optimiser", {}))
+        self.best = {n: t.to(expected[n].device) for n, t in found.tensors.get("best", {}).items()}
+        if self.state.history:
+            _check_alike("best", self.best, expected)
+        if self.average is not None:
+            average = found.tensors.get("average", {})
+            _check_alike("average", average, self.average.tensors)
+            for name, tensor in average.items():
+                self.average.tensors[name].copy_(tensor)
+        self._batches = self._plan(self.state.epoch)
+        if self.state.position >= len(self._batches):
+            raise ValueError(
+                f"epoch {self.state.epoch} has {len(self._batches)} batches, and {self.state.position} are done"
+            )
+
+
+def _check_alike(kind: str, tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    for name in sorted(tensors.keys() | expected.keys()):
+        if name not in tensors or name not in expected:
+            raise ValueError(f"{kind}: {name} is {'missing' if name not in tensors else 'not in this model'}")
+        if tensors[name].shape != expected[name].shape or tensors[name].dtype != expected[name].dtype:
+            raise ValueError(
+                f"{kind}: {name} is {list(tensors[name].shape)} {tensors[name].dtype}, "
+                f"and this model has {list(expected[name].shape)} {expected[name].dtype}"
+            )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [
+        f"{name} was {before.get(name)} and is now {now[name]}: the last bits may differ from a training never stopped"
+        for name in now
+        if before.get(name) != now[name]
+    ]
+
+
+def _write_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
+    write_whole(folder / METRICS_FILE, "".join(json.dumps(line, allow_nan=False) + "\n" for line in history))
+
+
+def _number(value: float) -> float | None:
+    """A metric as JSON has it: NaN and infinity are no JSON."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _bytes(tensors: dict[str, Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())

@@ -1,0 +1,64 @@
+"""What the training loop asks of a task, and how it says that it was told to stop."""
+
+from __future__ import annotations
+
+import shlex
+import signal as signals
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from recurra.errors import RecurraError
+
+
+class Trainable(Protocol):
+    """Anything that can be trained: what a task hands to the loop."""
+
+    model: nn.Module
+    """The model, on its device."""
+    metric: str
+    """The validation metric that chooses the best weights."""
+    higher_is_better: bool
+    """Whether more of that metric is better."""
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch, as indices of examples: a pure function of (seed, epoch)."""
+        ...
+
+    def batch(self, indices: list[int], step_seed: int) -> Any:
+        """A batch on the model's device, augmented by a pure function of the indices and `step_seed`."""
+        ...
+
+    def size(self, batch: Any) -> tuple[int, int]:
+        """Examples, and valid tokens, of a batch."""
+        ...
+
+    def loss(self, batch: Any) -> tuple[Tensor, Tensor | float]:
+        """The sum of the losses over the targets of a batch, and how many targets; the forward pass included."""
+        ...
+
+    def evaluate(self) -> dict[str, float]:
+        """Metrics over the validation data, `loss` among them; called in evaluation mode, without gradients."""
+        ...
+
+    def describe(self, indices: list[int]) -> str:
+        """The rows of a batch in words, for an error: "rows 3, 17, 40 of train.csv"."""
+        ...
+
+
+class Interrupted(RecurraError):  # noqa: N818  what happened, not a fault
+    """Training was told to stop, and did so with everything saved.
+
+    Args:
+        signal: the number of the signal that asked for it.
+        folder: the run folder that goes on from here.
+        step: optimiser steps taken and saved.
+    """
+
+    def __init__(self, signal: int, folder: Path, step: int) -> None:
+        super().__init__(
+            f"training was stopped by {signals.Signals(signal).name} after step {step} and is saved; "
+            f"go on with: recurra train --resume {shlex.quote(str(folder))}"
+        )
+        self.signal, self.folder, self.step = signal, folder, step

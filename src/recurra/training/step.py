@@ -1,0 +1,139 @@
+"""One optimiser step: batches in, new weights out, or a sentence that says why not."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recurra.errors import WorkError
+from recurra.randomness import seed_of
+from recurra.settings.groups import TrainingSettings
+from recurra.training.devices import seed_generators
+from recurra.training.optimisation import clip_factor, gradient_norm, gradients_of, scale, set_rate
+from recurra.training.protocol import Trainable
+
+
+class StepRecord(NamedTuple):
+    """What one step did."""
+
+    step: int
+    """Steps taken, this one included."""
+    loss: float
+    """Mean loss over the targets of its batches."""
+    targets: float
+    """Targets of its batches (a sum of weights, where targets are weighted)."""
+    gradient_norm: float
+    """Norm of the gradient before clipping."""
+    learning_rate: float
+    """Learning rate of the update."""
+    examples: int
+    """Sequences in its batches."""
+    tokens: int
+    """Valid tokens, or steps, of those sequences."""
+    seconds: float
+    """Time it took, the making of its batches included."""
+
+
+def take_step(
+    trainable: Trainable,
+    settings: TrainingSettings,
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    batches: list[list[int]],
+    rate: float,
+) -> StepRecord:
+    """Add up the gradients of some batches and update the weights once.
+
+    The gradient is that of the mean loss over all targets of all the batches, so that accumulation changes memory and
+    not the numbers. Before every batch the generators are seeded from (seed, step, batch): the noise of a step is the
+    same whatever ran before it.
+
+    Args:
+        step: steps taken before this one.
+        batches: indices of examples, one list for each batch to accumulate.
+        rate: learning rate.
+
+    Raises:
+        WorkError: the loss or the gradient is not finite (the weights are left as they were), or memory is short.
+    """
+    began = time.perf_counter()
+    parameters: list[nn.Parameter] = [p for group in optimiser.param_groups for p in group["params"]]
+    device = parameters[0].device
+    optimiser.zero_grad(set_to_none=True)
+    losses: list[Tensor | float] = []
+    counts: list[Tensor | float] = []
+    examples = tokens = 0
+    for micro, indices in enumerate(batches):
+        seed = seed_of(settings.seed, "step", step, micro)
+        seed_generators(device, seed)
+        with _memory_faults_named(trainable, step, indices):
+            batch = trainable.batch(indices, seed)
+            with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+                loss, count = trainable.loss(batch)
+            torch.autograd.backward(loss)
+        losses.append(loss.detach())
+        counts.append(count)
+        size = trainable.size(batch)
+        examples, tokens = examples + size[0], tokens + size[1]
+
+    gradients = gradients_of(parameters)
+    norm_of_sum, *values = _floats([gradient_norm(gradients), *losses, *counts], device)
+    losses_now, targets = values[: len(batches)], sum(values[len(batches) :])
+    _refuse_non_finite(trainable, step, batches, losses_now, norm_of_sum, rate)
+    divisor = targets if targets > 0 else 1.0  # no target at all: the gradient is zero, and stays so
+    norm = norm_of_sum / divisor
+    scale(gradients, clip_factor(norm, settings.clip_norm) / divisor)
+    set_rate(optimiser, rate)
+    optimiser.step()
+    seconds = time.perf_counter() - began
+    return StepRecord(step + 1, sum(losses_now) / divisor, targets, norm, rate, examples, tokens, seconds)
+
+
+def _floats(values: list[Tensor | float], device: torch.device) -> list[float]:
+    """Scalars as numbers, in one transfer from the device."""
+    if device.type == "cpu":
+        return [float(value) for value in values]
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    found: list[float] = torch.stack([torch.as_tensor(v, dtype=dtype, device=device) for v in values]).tolist()
+    return found
+
+
+def _refuse_non_finite(
+    trainable: Trainable, step: int, batches: list[list[int]], losses: list[float], norm: float, rate: float
+) -> None:
+    for indices, loss in zip(batches, losses, strict=True):
+        if not math.isfinite(loss):
+            cause = (
+                "the weights have not been trained yet, so look for inputs that are very large or not numbers"
+                if step == 0
+                else f"the likely cause is a learning rate that is too high ({rate:.3g} here); give a smaller lr"
+            )
+            raise WorkError(f"step {step + 1}: the loss is {loss} on {trainable.describe(indices)}; {cause}")
+    if not math.isfinite(norm):
+        rows = trainable.describe([index for indices in batches for index in indices])
+        raise WorkError(
+            f"step {step + 1}: the norm of the gradient is {norm} on {rows}, though the loss is finite; "
+            "the likely cause is a gradient that grows along a long sequence, or a learning rate that is too high "
+            f"({rate:.3g} here); give a smaller max_length or lr"
+        )
+
+
+@contextlib.contextmanager
+def _memory_faults_named(trainable: Trainable, step: int, indices: list[int]) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        short = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if not short:
+            raise
+        raise WorkError(
+            f"step {step + 1}: the memory does not suffice for {trainable.describe(indices)} "
+            f"({len(indices)} in a batch); give a smaller batch_size or max_length, or bound batches by batch_tokens "
+            "(accumulate makes up for smaller batches)"
+        ) from error
