@@ -36,7 +36,11 @@ T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 % quantiles of S
 def tables(name: str, folder: Path) -> dict[str, object]:
     """Where the rows of a data set are, as options of `train`."""
     if name == "sst2":
-        files = {"data": data.find("sst2/train.tsv"), "valid": data.find("sst2/dev.tsv"), "test": data.find("sst2/test.tsv")}
+        files = {
+            "data": data.find("sst2/train.tsv"),
+            "valid": data.find("sst2/dev.tsv"),
+            "test": data.find("sst2/test.tsv"),
+        }
         return {**files, "header": False, "input": "1", "target": "2"}
     if name == "names":
         train, valid, test = data.names_table(folder)
@@ -45,17 +49,30 @@ def tables(name: str, folder: Path) -> dict[str, object]:
     from recurra.data.partition import partition
     from recurra.settings.structure import from_keywords
 
-    settings = from_keywords("classify", data=str(data.find("banking77/train.csv")), input="text", target="category",
-                             test=str(data.find("banking77/test.csv"))).data
+    settings = from_keywords(
+        "classify",
+        data=str(data.find("banking77/train.csv")),
+        input="text",
+        target="category",
+        test=str(data.find("banking77/test.csv")),
+    ).data
     parts = partition(settings, seed=0)
     found = {}
     for part in ("train", "valid"):
         table = getattr(parts, part)
         path = folder / f"banking77-{part}.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([["text", "category"], *zip(table.column("text"), table.column("category"), strict=True)])
+            csv.writer(file).writerows(
+                [["text", "category"], *zip(table.column("text"), table.column("category"), strict=True)]
+            )
         found[part] = path
-    return {"data": found["train"], "valid": found["valid"], "test": data.find("banking77/test.csv"), "input": "text", "target": "category"}
+    return {
+        "data": found["train"],
+        "valid": found["valid"],
+        "test": data.find("banking77/test.csv"),
+        "input": "text",
+        "target": "category",
+    }
 
 
 def rows(path: Path, where: dict[str, object]) -> list[tuple[str, str]]:
@@ -88,13 +105,19 @@ def main() -> None:
             ours, plain = [], []
             for seed in range(arguments.seeds):
                 run = recurra.train("classify", **where, **SETTINGS[name], seed=seed, out=folder / f"run-{seed}")
-                ours.append({key: run.result[key] for key in ("accuracy", "macro_f1", "valid_accuracy", "training_seconds")})
+                ours.append(
+                    {key: run.result[key] for key in ("accuracy", "macro_f1", "valid_accuracy", "training_seconds")}
+                )
                 unit = str(SETTINGS[name].get("unit", "word"))
                 plain.append(plain_classifier.train(*parts, unit, seed, PLAIN_EPOCHS[name], 600.0))
                 print(name, seed, ours[-1], plain[-1], flush=True)
         found[name] = {
             "settings": SETTINGS[name],
-            "machine": {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+            "machine": {
+                "cpu": platform.processor() or platform.machine(),
+                "threads": torch.get_num_threads(),
+                "torch": torch.__version__,
+            },
             "recurra": ours,
             "plain": plain,
         }

@@ -29,9 +29,7 @@ class PlainClassifier(nn.Module):
         self.head = nn.Linear(512, classes)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        packed = pack_padded_sequence(
-            self.dropout(self.embedding(x)), lengths, batch_first=True, enforce_sorted=False
-        )
+        packed = pack_padded_sequence(self.dropout(self.embedding(x)), lengths, batch_first=True, enforce_sorted=False)
         outputs, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         outside = (torch.arange(x.shape[1]) >= lengths[:, None])[..., None]
         highest = outputs.masked_fill(outside, -torch.inf).amax(1)

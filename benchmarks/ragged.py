@@ -64,11 +64,17 @@ def main() -> None:
                         times[name].append(time.perf_counter() - began)
             ms = {name: 1e3 * statistics.median(values) for name, values in times.items()}
             rows.append({"cell": kind, "batch": batch, "steps": steps, "size": size, **ms})
-    print("| cell | batch | T | hidden | recurra ms | packed ms | padded floor ms | packed / recurra | recurra / floor |\n|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| cell | batch | T | hidden | recurra ms | packed ms | padded floor ms | packed / recurra | recurra / floor |\n|---|---|---|---|---|---|---|---|---|"
+    )
     for r in rows:
-        print(f"| {r['cell']} | {r['batch']} | {r['steps']} | {r['size']} | {r['recurra']:.1f} | {r['packed']:.1f} | {r['padded']:.1f} | {r['packed'] / r['recurra']:.2f} | {r['recurra'] / r['padded']:.2f} |")
+        print(
+            f"| {r['cell']} | {r['batch']} | {r['steps']} | {r['size']} | {r['recurra']:.1f} | {r['packed']:.1f} | {r['padded']:.1f} | {r['packed'] / r['recurra']:.2f} | {r['recurra'] / r['padded']:.2f} |"
+        )
     path = Path(__file__).parent / "results" / "ragged.json"
-    path.write_text(json.dumps({"threads": torch.get_num_threads(), "torch": torch.__version__, "rows": rows}, indent=1) + "\n")
+    path.write_text(
+        json.dumps({"threads": torch.get_num_threads(), "torch": torch.__version__, "rows": rows}, indent=1) + "\n"
+    )
 
 
 def check(one, other, cell, theirs) -> None:  # type: ignore[no-untyped-def]

@@ -57,7 +57,9 @@ def main() -> None:
         batches = training.plan(0)[:100]
 
         def bare_step(rows: list[int]) -> None:
-            x = nn.utils.rnn.pad_sequence([torch.from_numpy(training.train.encoded[r].values) for r in rows], batch_first=True)
+            x = nn.utils.rnn.pad_sequence(
+                [torch.from_numpy(training.train.encoded[r].values) for r in rows], batch_first=True
+            )
             y = torch.tensor([training.train.targets[r] for r in rows])
             loss = nn.functional.cross_entropy(bare(x), y)
             theirs.zero_grad()
@@ -86,9 +88,13 @@ def main() -> None:
             "ratio": statistics.median(ratios),
             "ratios": ratios,
         }
-        print(f"{name}: ours {results[name]['ours_ms']:.2f} ms, bare {results[name]['bare_ms']:.2f} ms, ratio {results[name]['ratio']:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})")
+        print(
+            f"{name}: ours {results[name]['ours_ms']:.2f} ms, bare {results[name]['bare_ms']:.2f} ms, ratio {results[name]['ratio']:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
+        )
     path = Path(__file__).parent / "results" / "step_cost.json"
-    path.write_text(json.dumps({"threads": torch.get_num_threads(), "torch": torch.__version__, **results}, indent=1) + "\n")
+    path.write_text(
+        json.dumps({"threads": torch.get_num_threads(), "torch": torch.__version__, **results}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -16,13 +16,14 @@ A message is one sentence (two at most) that says where, what was received, what
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 
 class RecurraError(Exception):
     """The root: catch this to catch everything raised on purpose."""
 
-    exit_status: int = 1
-    """What the command line ends with; an interruption sets its own (128 + signal)."""
+    exit_status: ClassVar[int] = 1
+    """What the command line ends with; an error with a `signal` ends with 128 + that."""
 
 
 class InputError(RecurraError):

@@ -227,7 +227,9 @@ def load_run(folder: Path, device: torch.device | str = "cpu") -> Run:
     for name in DECISIVE:
         present = (folder / name).exists()
         if present != (name in digests):
-            raise RunError(f"{folder / name} is {'no part of this run' if present else 'missing'}; is the folder whole?")
+            raise RunError(
+                f"{folder / name} is {'no part of this run' if present else 'missing'}; is the folder whole?"
+            )
         if present:
             content[name] = _read(folder, name)
             if _digest(name, content[name]) != digests[name]:

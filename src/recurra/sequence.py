@@ -130,7 +130,8 @@ def map_values(function: Callable[[Tensor], Tensor], values: Any) -> Any:
 
 def valid_mask(lengths: Tensor, steps: int, device: torch.device | str = "cpu") -> Tensor:
     """[B, T] bool, True where step < length."""
-    return torch.lt(torch.arange(steps, device=device), lengths.to(device)[:, None])
+    mask: Tensor = torch.arange(steps, device=device) < lengths.to(device)[:, None]
+    return mask
 
 
 def check_lengths(lengths: Any, batch_size: int, steps: int, where: str) -> Tensor:

@@ -49,7 +49,9 @@ def digits(out: Path, progress: Progress) -> DemoResult:
     answers = runs[first].predict(test_part["image"])
     truths, guesses = test_part["digit"], [str(answer.label) for answer in answers]
     order = sorted(range(len(truths)), key=lambda row: (guesses[row] == truths[row], row))[:SHOWN]
-    captions = [f"{truths[row]} taken for {guesses[row]}" if guesses[row] != truths[row] else truths[row] for row in order]
+    captions = [
+        f"{truths[row]} taken for {guesses[row]}" if guesses[row] != truths[row] else truths[row] for row in order
+    ]
     pictures = [test_part["image"][row] for row in order]
     table = _table(runs)
     matrix = runs[first].confusion(_only(test_part, "image"))

@@ -88,9 +88,7 @@ class Classify:
             self.model = build_model(settings, features, len(labels.names)).to(self.device)
 
     @classmethod
-    def fit_features(
-        cls, settings: ClassifySettings, train: Table, device: torch.device | str = "cpu"
-    ) -> Classify:
+    def fit_features(cls, settings: ClassifySettings, train: Table, device: torch.device | str = "cpu") -> Classify:
         """Learn vocabulary, scaling and labels from the training table, and build the model.
 
         Raises:
@@ -115,7 +113,9 @@ class Classify:
         """
         inputs = inputs_of(table, self.settings.data)
         encoded = [self.features.encode(value, place=table.place(row)) for row, value in enumerate(inputs)]
-        return Examples(table, inputs, encoded, self.labels.encode_table(table, target_columns(table, self.settings.data)))
+        return Examples(
+            table, inputs, encoded, self.labels.encode_table(table, target_columns(table, self.settings.data))
+        )
 
     def batch(self, encoded: list[Encoded], targets: list[Any]) -> Batch:
         """Encoded rows and their targets on the model's device."""
@@ -161,9 +161,7 @@ class Classify:
         total, count = cross_entropy(logits, targets)
         single = ClassificationMetrics(len(self.labels.names))
         single.update(logits.argmax(1), targets)
-        return Score(
-            {**single.compute(), "loss": _mean(total, count)}, single.per_class(), single.confusion, logits
-        )
+        return Score({**single.compute(), "loss": _mean(total, count)}, single.per_class(), single.confusion, logits)
 
     def prediction(self, logits: Tensor) -> Prediction:
         """One row of logits decoded."""
