@@ -17,10 +17,10 @@ import statistics
 import tempfile
 from pathlib import Path
 
-import data
-import plain_classifier
 import torch
 
+import data
+import plain_classifier
 import recurra
 
 SHARED = {"cell": "lstm", "bidirectional": True, "pooling": "max+mean", "embedding_dropout": 0.5, "output_dropout": 0.5}

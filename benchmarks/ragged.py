@@ -13,7 +13,9 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,63 +23,69 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.nn import Recurrent
 
+MODULES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 SHAPES = [(32, 25, 128), (32, 200, 256), (8, 1000, 128), (64, 50, 64)]  # batch, steps, input = hidden
+
+Result = tuple[torch.Tensor, torch.Tensor]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    arguments = parser.parse_args()
-    rows = []
-    for kind, module in (("lstm", nn.LSTM), ("gru", nn.GRU), ("rnn", nn.RNN)):
-        for batch, steps, size in SHAPES:
-            torch.manual_seed(0)
-            ours, theirs = Recurrent(kind, size, size), module(size, size, batch_first=True)
-            cell = ours.layers[0][0].cell
-            for name, value in cell.named_parameters():
-                getattr(theirs, f"{name}_l0").data.copy_(value.data)
-            lengths = torch.linspace(steps / 10, steps, batch).long()
-            x = torch.randn(batch, steps, size)
-
-            def recurra() -> tuple[torch.Tensor, torch.Tensor]:
-                outputs, state = ours(x, lengths=lengths)
-                return outputs, state.layers[0][-1]
-
-            def packed() -> tuple[torch.Tensor, torch.Tensor]:
-                inside = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-                outputs, end = theirs(inside)
-                return pad_packed_sequence(outputs, batch_first=True)[0], (end[1] if kind == "lstm" else end)[0]
-
-            def padded() -> tuple[torch.Tensor, torch.Tensor]:
-                outputs, end = theirs(x)
-                return outputs, (end[1] if kind == "lstm" else end)[0]
-
-            check(recurra, packed, cell, theirs)
-            times: dict[str, list[float]] = {"recurra": [], "packed": [], "padded": []}
-            ways = (("recurra", recurra), ("packed", packed), ("padded", padded))
-            for turn in range(arguments.rounds + 2):
-                for name, way in ways:
-                    began = time.perf_counter()
-                    outputs, end = way()
-                    (outputs.sum() + end.sum()).backward()
-                    if turn >= 2:
-                        times[name].append(time.perf_counter() - began)
-            ms = {name: 1e3 * statistics.median(values) for name, values in times.items()}
-            rows.append({"cell": kind, "batch": batch, "steps": steps, "size": size, **ms})
-    print(
-        "| cell | batch | T | hidden | recurra ms | packed ms | padded floor ms | packed / recurra | recurra / floor |\n|---|---|---|---|---|---|---|---|---|"
-    )
-    for r in rows:
-        print(
-            f"| {r['cell']} | {r['batch']} | {r['steps']} | {r['size']} | {r['recurra']:.1f} | {r['packed']:.1f} | {r['padded']:.1f} | {r['packed'] / r['recurra']:.2f} | {r['recurra'] / r['padded']:.2f} |"
-        )
+    rounds = parser.parse_args().rounds
+    rows = [measure(kind, shape, rounds) for kind in MODULES for shape in SHAPES]
+    print("| cell | batch | T | hidden | recurra ms | packed ms | floor ms | packed / recurra | recurra / floor |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        ours, packed, floor = row["recurra"], row["packed"], row["padded"]
+        shape = f"{row['cell']} | {row['batch']} | {row['steps']} | {row['size']}"
+        print(f"| {shape} | {ours:.1f} | {packed:.1f} | {floor:.1f} | {packed / ours:.2f} | {ours / floor:.2f} |")
+    found = {"threads": torch.get_num_threads(), "torch": torch.__version__, "rows": rows}
     path = Path(__file__).parent / "results" / "ragged.json"
-    path.write_text(
-        json.dumps({"threads": torch.get_num_threads(), "torch": torch.__version__, "rows": rows}, indent=1) + "\n"
-    )
+    path.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def check(one, other, cell, theirs) -> None:  # type: ignore[no-untyped-def]
+def measure(kind: str, shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
+    """Median milliseconds of the three ways, in turn."""
+    batch, steps, size = shape
+    torch.manual_seed(0)
+    ours, theirs = Recurrent(kind, size, size), MODULES[kind](size, size, batch_first=True)
+    cell = ours.layers[0][0].cell
+    for name, value in cell.named_parameters():
+        getattr(theirs, f"{name}_l0").data.copy_(value.data)
+    lengths = torch.linspace(steps / 10, steps, batch).long()
+    x = torch.randn(batch, steps, size)
+
+    def final(end: Any) -> torch.Tensor:
+        return (end[1] if kind == "lstm" else end)[0]
+
+    def recurra() -> Result:
+        outputs, state = ours(x, lengths=lengths)
+        return outputs, state.layers[0][-1]
+
+    def packed() -> Result:
+        outputs, end = theirs(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
+        return pad_packed_sequence(outputs, batch_first=True)[0], final(end)
+
+    def padded() -> Result:
+        outputs, end = theirs(x)
+        return outputs, final(end)
+
+    check(recurra, packed, cell, theirs)
+    ways = {"recurra": recurra, "packed": packed, "padded": padded}
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds + 2):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            outputs, end = way()
+            (outputs.sum() + end.sum()).backward()
+            if turn >= 2:  # the first two rounds are the warm-up
+                times[name].append(time.perf_counter() - began)
+    medians = {name: 1e3 * statistics.median(values) for name, values in times.items()}
+    return {"cell": kind, "batch": batch, "steps": steps, "size": size, **medians}
+
+
+def check(one: Callable[[], Result], other: Callable[[], Result], cell: nn.Module, theirs: nn.Module) -> None:
     """Outputs, final state and weight gradients agree."""
     for way in (one, other):
         outputs, end = way()

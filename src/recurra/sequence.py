@@ -130,8 +130,7 @@ def map_values(function: Callable[[Tensor], Tensor], values: Any) -> Any:
 
 def valid_mask(lengths: Tensor, steps: int, device: torch.device | str = "cpu") -> Tensor:
     """[B, T] bool, True where step < length."""
-    mask: Tensor = torch.arange(steps, device=device) < lengths.to(device)[:, None]
-    return mask
+    return torch.lt(torch.arange(steps, device=device)[None], lengths.to(device)[:, None])
 
 
 def check_lengths(lengths: Any, batch_size: int, steps: int, where: str) -> Tensor:

@@ -18,11 +18,11 @@ import torch
 import recurra
 from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.labels import Labels
-from recurra.data.partition import Given, Parts, check_unchanged, partition, read_labelled
+from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
 from recurra.errors import InputError, RecurraError, RunError, SettingsError
 from recurra.files import make_folder, sha256
 from recurra.report.classification import write_classification_report
-from recurra.run import FileRecord, Run, load_beginning, load_run, save_beginning, save_end
+from recurra.run import Run, load_beginning, load_run, save_beginning, save_end
 from recurra.settings.groups import DataSettings, as_fraction
 from recurra.settings.names import check_name
 from recurra.settings.tasks import ClassifySettings

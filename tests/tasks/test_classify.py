@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 import recurra
-from recurra.data.partition import partition
+from recurra.data.partition import Given, partition
 from recurra.errors import DataError, InputError, SettingsError
 from recurra.settings.structure import from_keywords
 from recurra.tasks import Classify, ClassifyTraining
@@ -171,21 +172,17 @@ def test_a_task_by_another_name_is_refused_with_the_nearest() -> None:
 
 
 def test_fractions_are_cut_by_the_seed_and_every_row_has_one_place() -> None:
-    from recurra.data.partition import Given
-
     settings = from_keywords("classify", valid=0.2, test=0.2).data
     parts = [partition(settings, 3, Given(texts(50))) for _ in range(2)]
     lines = [sorted(part.lines) for part in (parts[0].train, parts[0].valid, parts[0].test)]
     assert [len(part) for part in lines] == [32, 8, 10]
-    assert sorted(sum(lines, [])) == list(range(1, 51))
+    assert sorted(chain(*lines)) == list(range(1, 51))
     assert parts[0].test.lines == parts[1].test.lines
     assert parts[0].test.lines != partition(settings, 4, Given(texts(50))).test.lines
 
 
 def test_a_training_batch_is_a_pure_function_of_rows_and_seed() -> None:
     settings = from_keywords("classify", word_dropout=0.5, char_noise=0.3)
-    from recurra.data.partition import Given
-
     parts = partition(settings.data, 0, Given(texts(50)))
     task = Classify.fit_features(settings, parts.train)
     training = ClassifyTraining(task, task.examples(parts.train), task.examples(parts.valid))

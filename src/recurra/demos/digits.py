@@ -63,25 +63,25 @@ def digits(out: Path, progress: Progress) -> DemoResult:
         out,
         ReportPage(
             title="Handwritten digits, row by row",
-            subtitle="Scikit-learn's 1,797 images of 8 × 8 pixels: a recurrent network reads each as 8 steps of 8 numbers",
+            subtitle="Scikit-learn's 1,797 images of 8 × 8 pixels, read as 8 steps of 8 numbers",
             headline=Headline("test accuracy", f"{100 * accuracy:.1f} %", first),
             facts=[
-                ("Many to one", "the LSTM and the GRU see one row of pixels a step and answer after the last"),
-                ("One to one", "the feed-forward model sees all pixels in one step: where order is no matter, it is enough"),
-                ("Rows", f"{len(train_part['digit'])} training, {len(valid_part['digit'])} validation, {len(truths)} test"),
+                ("Many to one", "the LSTM and the GRU see a row of pixels a step and answer after the last"),
+                ("One to one", "the feed-forward model sees all pixels in its only step"),
+                ("Rows", _rows(train_part, valid_part, test_part)),
                 ("Again", f"recurra demo digits (seed {SEED})"),
             ],
             tables=[table],
             pictures=[
-                Picture("Test images", samples_png, "Test images with their digits", f"What {first} gets wrong comes first."),
-                Picture("Confusion", confusion_png, "Confusion matrix of the ten digits", "Test rows of the first model."),
+                Picture("Test images", samples_png, "Test images with digits", f"What {first} gets wrong comes first."),
+                Picture("Confusion", confusion_png, "Confusion matrix of ten digits", "Test rows of the first model."),
             ],
             samples=[
                 Sample(f"test image {row + 1}", truths[row], guesses[row], max(answers[row].probabilities.values()))
                 for row in order[:6]
             ],
         ),
-    )  # fmt: skip
+    )
     lines = tuple(
         f"test image {row + 1}: {truths[row]}, answered {guesses[row]} "
         f"({100 * max(answers[row].probabilities.values()):.1f} %)"
@@ -92,6 +92,10 @@ def digits(out: Path, progress: Progress) -> DemoResult:
 
 def _only(part: Columns, column: str) -> Columns:
     return {column: part[column], "digit": part["digit"]}
+
+
+def _rows(*parts: Columns) -> str:
+    return "{} training, {} validation, {} test".format(*(len(part["digit"]) for part in parts))
 
 
 def _table(runs: dict[str, Run]) -> Table:

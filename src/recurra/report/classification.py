@@ -16,7 +16,7 @@ from recurra.report.plots import (
     length_histogram,
     length_numbers,
 )
-from recurra.report.saving import save_plot
+from recurra.report.saving import Cell, save_plot
 from recurra.run import Run
 from recurra.tasks import ClassifyTraining, Examples, Score
 
@@ -84,16 +84,17 @@ def _confused(matrix: np.ndarray[Any, Any], names: tuple[str, ...]) -> list[Tabl
     if len(names) < 4 or not pairs:
         return []
     pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
-    rows = [[names[truth], names[predicted], count] for count, truth, predicted in pairs[:CONFUSED_PAIRS]]
+    rows: list[list[Cell]] = [
+        [names[truth], names[predicted], count] for count, truth, predicted in pairs[:CONFUSED_PAIRS]
+    ]
     return [Table("Most often confused", ["truth", "taken for", "rows"], rows)]
 
 
 def _classes(names: tuple[str, ...], per_class: list[dict[str, float]]) -> Table:
-    rows = [
-        [name, one["precision"], one["recall"], one["f1"], int(one["support"])]
-        for name, one in zip(names, per_class, strict=True)
+    classes = sorted(zip(names, per_class, strict=True), key=lambda one: (-one[1]["support"], one[0]))
+    rows: list[list[Cell]] = [
+        [name, one["precision"], one["recall"], one["f1"], int(one["support"])] for name, one in classes
     ]
-    rows.sort(key=lambda row: (-int(row[4]), str(row[0])))
     return Table("Classes", ["class", "precision", "recall", "F1", "test rows"], rows)
 
 

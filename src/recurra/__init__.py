@@ -1,0 +1,35 @@
+"""Recurra: recurrent sequence models that give the same answers in a batch, packed, or one step at a time.
+
+The public names are bound at first use (PEP 562), so that importing the package imports no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recurra import errors, models, nn
+    from recurra.api import load, resume, train
+    from recurra.run import Run
+
+__version__ = "0.1.0"
+
+__all__ = ["Run", "__version__", "errors", "load", "models", "nn", "resume", "train"]
+
+_OWNERS = {"Run": "run", "load": "api", "resume": "api", "train": "api"}
+_ROOMS = ("errors", "models", "nn")
+
+
+def __getattr__(name: str) -> object:
+    if name in _ROOMS:
+        return import_module(f"recurra.{name}")
+    if name in _OWNERS:
+        value = getattr(import_module(f"recurra.{_OWNERS[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'recurra' has no attribute {name!r}; public names: {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,98 @@
+"""The command `recurra`: its commands, and what becomes of an error.
+
+Exit status: 0 done; 1 the work failed; 2 the user's input is at fault; 128 + n stopped by signal n. An error is one
+sentence on standard error; --debug shows its traceback too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, UnusedCliTokensError
+
+from recurra import __version__
+from recurra.cli.demo import demo
+from recurra.cli.doctor import doctor
+from recurra.cli.evaluate import evaluate
+from recurra.cli.info import info
+from recurra.cli.predict import predict
+from recurra.cli.train import train_app
+from recurra.errors import RecurraError
+
+app = App(
+    name="recurra",
+    version=__version__,
+    help="Train recurrent sequence models on your own data. `recurra COMMAND -h` lists a command's options.",
+    help_epilogue="`--debug` shows the traceback of an error.",
+    exit_on_error=False,
+    print_error=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+for command in (train_app, evaluate, predict, info, demo, doctor):
+    app.command(command)
+app.register_install_completion_command(name="--install-completion", add_to_startup=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    tokens, debug = _without_debug(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        status = app(tokens)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here a full disk or a closed pipe can still be answered
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exception(error)
+        sentence, status = _answer(error)
+        if sentence:
+            print(f"recurra: {_printable(sentence)}", file=sys.stderr)
+    return status or 0
+
+
+def _without_debug(tokens: list[str]) -> tuple[list[str], bool]:
+    """The tokens without --debug, which is allowed anywhere before `--`."""
+    end = tokens.index("--") if "--" in tokens else len(tokens)
+    kept = [token for token in tokens[:end] if token != "--debug"]
+    return kept + tokens[end:], len(kept) < end
+
+
+def _answer(error: BaseException) -> tuple[str, int]:
+    """What to say of an error, and the exit status."""
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"{error.unused_tokens[0]!r} is not expected here; options begin with --, and -h lists them", 2
+    if isinstance(error, CycloptsError):
+        return str(error), 2
+    if isinstance(error, RecurraError):
+        stopped_by = getattr(error, "signal", None)
+        return str(error), error.exit_status if stopped_by is None else 128 + int(stopped_by)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", 130
+    if isinstance(error, BrokenPipeError):
+        # the reader has gone; without this Python would complain once more when it closes standard output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "", 1
+    if _is_memory(error):
+        return "memory ran out; a smaller --batch-size, --max-length or --hidden-size needs less", 1
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the output'}: {error.strerror or error}", 1
+    fault = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"internal fault: {fault} (--debug shows where)", 1
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Torch has its own errors for memory, told by name and words so that torch need not be imported here."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
+def _printable(sentence: str) -> str:
+    """One line, in which a file's content cannot command the terminal."""
+    line = " ".join(sentence.split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

@@ -1,0 +1,54 @@
+"""`recurra predict RUN [FILE]`: one line of JSON for each input, in order."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from recurra.cli.rows import STANDARD_INPUT, FormatName, batches_of_rows
+from recurra.cli.show import print_json
+from recurra.errors import SettingsError
+from recurra.settings.names import did_you_mean
+
+
+def predict(
+    run: Annotated[Path, Parameter(help="Run folder.")],
+    file: Annotated[
+        Path, Parameter(help="File of inputs; - is standard input, one input a line.", allow_leading_hyphen=True)
+    ] = STANDARD_INPUT,
+    /,
+    *more: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    format: Annotated[
+        FormatName | None, Parameter(name="--from", help="Format of the file. Default: told by its name.")
+    ] = None,
+) -> int:
+    """Answer every input with one line of JSON, in input order.
+
+    A faulty row is answered with {"error": …} in its place, and the exit status is 1.
+    """
+    _check_rest(str(file), more)
+    from recurra import api
+
+    loaded = api.load(run)
+    rows = faulty = 0
+    for batch in batches_of_rows(loaded, file, format):
+        for answer in loaded.predict_rows(batch):
+            print_json(answer)
+            rows += 1
+            faulty += "error" in answer
+        sys.stdout.flush()
+    if faulty:
+        print(f"recurra: {faulty} of {rows} rows have an error in place of an answer", file=sys.stderr)
+    return 1 if faulty else 0
+
+
+def _check_rest(file: str, more: tuple[str, ...]) -> None:
+    """Refuse what is no FILE: the place must take a lone hyphen, so that it takes mistyped options too."""
+    for token in (file, *more):
+        if token.startswith("-") and token != "-":
+            raise SettingsError(f"{token} is no option of `recurra predict`; {did_you_mean(token, ['--from'])}")
+    if more:
+        raise SettingsError(f"{more[0]!r} is not expected here; predict reads one file")

@@ -1,0 +1,79 @@
+"""Ways to print: an aligned table, facts, JSON. Plain text, the same in a terminal, a file and a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns aligned by two spaces; numbers to the right, floats with four digits after the point.
+
+    metric    value
+    accuracy  0.9000
+    """
+    rows = [list(row) for row in rows]
+    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    numeric = [
+        bool(rows) and all(isinstance(row[column], int | float) for row in rows) for column in range(len(header))
+    ]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in cells
+    )
+
+
+def numbers(metrics: Mapping[str, Any]) -> str:
+    """The numbers of a flat object as a table of two columns; what is no number is left out."""
+    rows = [(name, value) for name, value in metrics.items() if _is_number(value)]
+    return table(("metric", "value"), rows)
+
+
+def facts(content: Mapping[str, Any], indent: str = "") -> str:
+    """A nested object as indented lines: `name: value`, lists of values on one line, lists of objects as a table."""
+    lines: list[str] = []
+    for name, value in content.items():
+        if isinstance(value, Mapping) and value:
+            lines += [f"{indent}{name}:", facts(value, indent + "  ")]
+        elif isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
+            header = list(dict.fromkeys(key for item in value for key in item))
+            rows = [[item.get(key, "") for key in header] for item in value]
+            inner = table([str(key) for key in header], rows).splitlines()
+            lines += [f"{indent}{name}:", *(f"{indent}  {line}" for line in inner)]
+        elif isinstance(value, list | tuple):
+            lines.append(f"{indent}{name}: {', '.join(_cell(item) for item in value) or 'none'}")
+        else:
+            lines.append(f"{indent}{name}: {_cell(value)}")
+    return "\n".join(lines)
+
+
+def print_text(text: str) -> None:
+    """Print what may hold text from a user's file; what standard output cannot encode is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def print_json(content: Any) -> None:
+    """Print one line of JSON: pure ASCII where standard output is not UTF-8; lone surrogates are escaped."""
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    line = json.dumps(content, ensure_ascii=not utf8, allow_nan=False)
+    print(line.encode("utf-8", "backslashreplace").decode("utf-8"))  # "\ud800" is JSON for a lone surrogate
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,0 +1,94 @@
+"""`recurra train TASK`: train a model and write its run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Group, Parameter
+
+from recurra.cli.show import print_text, table
+from recurra.errors import SettingsError
+from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
+from recurra.settings.names import TASKS, Progress, check_name, did_you_mean
+from recurra.settings.tasks import ClassifyOptions, ClassifySettings
+
+if TYPE_CHECKING:
+    from recurra.run import Run
+
+train_app = App(name="train", help="Train a model: `recurra train TASK -h` lists the options of a task.")
+
+
+def _flat(title: str, order: int) -> Parameter:
+    """The fields of a settings group as options of their own, under one heading of the help."""
+    return Parameter(
+        name="*",
+        group=Group(title, sort_key=order),
+        negative_iterable=(),
+        show_default=lambda value: None if value is None or value in ((), "") else str(value),
+    )
+
+
+OutFolder = Annotated[
+    Path | None, Parameter(help="Run folder to write. Default: runs/TASK-DATE.", negative_iterable=())
+]
+ProgressKind = Annotated[
+    Progress, Parameter(help="How training shows itself, on standard error: auto is a bar in a terminal, else lines.")
+]
+
+
+@train_app.command(group_parameters=Group("Run", sort_key=1))
+def classify(
+    *,
+    data: Annotated[DataSettings, _flat("Data", 2)] = DataSettings(),
+    text: Annotated[TextSettings, _flat("Text", 3)] = TextSettings(),
+    model: Annotated[ModelSettings, _flat("Model", 4)] = ModelSettings(),
+    training: Annotated[TrainingSettings, _flat("Training", 5)] = TrainingSettings(),
+    options: Annotated[ClassifyOptions, _flat("Classification", 6)] = ClassifyOptions(),
+    out: OutFolder = None,
+    overwrite: Annotated[bool, Parameter(help="Replace the run folder if it exists.", negative="")] = False,
+    progress: ProgressKind = "auto",
+) -> None:
+    """Classify sequences: texts, series of numbers or vectors, single vectors; one label a row or several."""
+    settings = ClassifySettings(data=data, text=text, model=model, training=training, classify=options)
+    settings.check()
+    if not data.data:
+        raise SettingsError(
+            "there is no data; give a file with --data, as in: recurra train classify --data reviews.csv"
+        )
+
+    from recurra import api
+
+    _finish(api.train_settings("classify", settings, out=out, overwrite=overwrite, progress=progress))
+
+
+@train_app.default
+def resume(
+    *unknown: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    resume: Annotated[Path | None, Parameter(help="Run folder whose training goes on where it stopped.")] = None,
+    progress: ProgressKind = "auto",
+) -> None:
+    """Train a model: `recurra train TASK -h` lists the options of a task; --resume goes on with a run."""
+    if unknown and not unknown[0].startswith("-"):
+        check_name("task", unknown[0], TASKS)
+    if unknown:
+        known = ("--resume", "--progress")
+        raise SettingsError(
+            f"{unknown[0]} is no option of `recurra train` before the task's name; {did_you_mean(unknown[0], known)}; "
+            f"a task's options follow it: recurra train {TASKS[0]} {unknown[0]} …"
+        )
+    if resume is None:
+        raise SettingsError(f"name a task ({', '.join(TASKS)}), or a run to go on with: recurra train --resume RUN")
+
+    from recurra import api
+
+    _finish(api.resume(resume, progress=progress))
+
+
+def _finish(run: Run) -> None:
+    """The test metrics beside those of validation, and the folder on the last line."""
+    result = run.result
+    measured = [name for name in result if f"valid_{name}" in result]
+    print(table(("metric", "test", "valid"), [(name, result[name], result[f"valid_{name}"]) for name in measured]))
+    print()
+    print_text(str(run.path))

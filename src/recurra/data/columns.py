@@ -1,0 +1,91 @@
+"""Which columns of a table are the input and the target, and what kind of thing an input is."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from recurra.data.series_features import vectors
+from recurra.data.table import Table, listed
+from recurra.errors import DataError
+from recurra.settings.groups import DataSettings
+
+TARGET_NAMES = ("target", "label")
+INPUT_NAMES = ("input", "text")
+Kind = Literal["text", "series", "vector"]
+
+
+def target_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
+    """The target columns: those given, or the one that is called target or label.
+
+    Raises:
+        DataError: one is missing, or none is given and none has such a name.
+    """
+    if settings.target:
+        for name in settings.target:
+            table.column(name)
+        return settings.target
+    for name in TARGET_NAMES:
+        if name in table.columns:
+            return (name,)
+    raise DataError(
+        f"no column is called target or label; give --target with one of: {listed(table.columns)}", table.source
+    )
+
+
+def input_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
+    """The input columns: those given, the one called input or text, or the only one that is no target.
+
+    Raises:
+        DataError: one is missing, or several could be meant.
+    """
+    if settings.input:
+        for name in settings.input:
+            table.column(name)
+        return settings.input
+    others = [name for name in table.columns if name not in (settings.target or TARGET_NAMES)]
+    for name in INPUT_NAMES:
+        if name in others:
+            return (name,)
+    if len(others) == 1:
+        return (others[0],)
+    raise DataError(f"which column is the input? give --input with one of: {listed(table.columns)}", table.source)
+
+
+def inputs_of(table: Table, settings: DataSettings) -> list[Any]:
+    """One input a row: the cell of the input column, or the vector of several columns of numbers.
+
+    Raises:
+        DataError: a column is missing, or a cell of a vector is no number.
+    """
+    names = input_columns(table, settings)
+    if len(names) == 1:
+        return table.column(names[0])
+    return list(vectors(table, names))
+
+
+def kind_of(inputs: list[Any], table: Table, settings: DataSettings) -> Kind:
+    """What every input of the training data is.
+
+    Raises:
+        DataError: texts and numbers are mixed, or the kind asked for is not what is there.
+    """
+    asked = settings.input_kind
+    texts = [isinstance(value, str) for value in inputs]
+    if any(texts) and not all(texts):
+        row = texts.index(not texts[0])
+        raise table.place(row, settings.input[0] if settings.input else None).error(
+            f"a {_word(texts[row])} stands among {_word(texts[0])}s; an input is the same kind of thing in every row"
+        )
+    if texts and texts[0]:
+        if asked in ("series", "vector"):
+            raise DataError(f"inputs are texts, and input_kind is {asked}; give input_kind text", table.source)
+        return "text"
+    if asked == "text":
+        raise DataError("inputs are numbers, and input_kind is text; give input_kind series or vector", table.source)
+    if asked == "auto":
+        return "vector" if len(settings.input) > 1 else "series"
+    return asked
+
+
+def _word(text: bool) -> str:
+    return "text" if text else "number or list of numbers"

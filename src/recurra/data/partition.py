@@ -1,0 +1,129 @@
+"""Training, validation and test data: from files of their own, or cut from one table by the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra.data.columns import target_columns
+from recurra.data.labels import label_values
+from recurra.data.readers import read_table, table_from_python
+from recurra.data.splits import cut
+from recurra.data.table import Table, concatenate
+from recurra.errors import DataError, InputError
+from recurra.files import sha256
+from recurra.randomness import seed_of
+from recurra.settings.groups import DataSettings, as_fraction
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A file that made the run: its path, its SHA-256, its rows, and what it served for."""
+
+    path: str
+    sha256: str
+    rows: int
+    split: str
+
+
+@dataclass(frozen=True)
+class Given:
+    """Data that came as Python objects, or None where the settings name files."""
+
+    data: Any = None
+    valid: Any = None
+    test: Any = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The three tables, and the files that they came from."""
+
+    train: Table
+    valid: Table
+    test: Table
+    files: tuple[FileRecord, ...]
+
+
+def partition(settings: DataSettings, seed: int, given: Given | None = None) -> Parts:
+    """Read and cut the data of a run: the same rows for the same files and seed, on every machine.
+
+    Raises:
+        DataError: a file or a row that cannot be used, or too few rows to cut.
+        InputError: no data, or data from both sides.
+    """
+    given = given or Given()
+    files: list[FileRecord] = []
+    if settings.data and given.data is not None:
+        raise InputError("data: give files or Python objects, not both")
+    if given.data is not None:
+        whole = table_from_python(given.data)
+    elif settings.data:
+        whole = concatenate([_read(path, settings, "train", files) for path in settings.data])
+    else:
+        raise InputError("data: no data is given; name a file with --data FILE")
+    test, whole = _part(whole, settings.test, given.test, "test", settings, seed, files)
+    valid, whole = _part(whole, settings.valid, given.valid, "valid", settings, seed, files)
+    return Parts(whole, valid, test, tuple(files))
+
+
+def read_labelled(path: str | Path, settings: DataSettings, format: str | None = None) -> Table:
+    """A labelled file in the format that the settings describe.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return read_table(
+        Path(path),
+        delimiter=settings.delimiter,
+        header=settings.header,
+        encoding=settings.encoding,
+        format=format,
+    )
+
+
+def check_unchanged(files: tuple[FileRecord, ...]) -> None:
+    """Refuse to go on with other data than a run began with.
+
+    Raises:
+        DataError: a file is gone or has changed.
+    """
+    for record in files:
+        path = Path(record.path)
+        if not path.exists():
+            raise DataError("was part of this run and is no longer there; put it back, or train anew", path)
+        if sha256(path) != record.sha256:
+            raise DataError("has changed since this run began; put the old file back, or train anew", path)
+
+
+def _read(path: str, settings: DataSettings, split: str, files: list[FileRecord]) -> Table:
+    table = read_labelled(path, settings)
+    files.append(FileRecord(str(Path(path).resolve()), sha256(Path(path)), len(table), split))
+    return table
+
+
+def _part(
+    whole: Table,
+    wanted: str,
+    given: Any,
+    name: str,
+    settings: DataSettings,
+    seed: int,
+    files: list[FileRecord],
+) -> tuple[Table, Table]:
+    """The part called `name`, and what is left."""
+    if given is not None:
+        return table_from_python(given), whole
+    fraction = as_fraction(wanted)
+    if fraction is None:
+        return _read(wanted, settings, name, files), whole
+    targets = label_values(whole, target_columns(whole, settings))
+    rest, part = cut(len(whole), fraction, seed_of(seed, name), targets)
+    if not rest or not part:
+        raise DataError(
+            f"{len(whole)} row(s) are too few to set {wanted} of them aside for {name}; "
+            f"give more rows, or a file with --{name}",
+            whole.source,
+        )
+    return whole.select(part), whole.select(rest)

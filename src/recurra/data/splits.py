@@ -1,0 +1,68 @@
+"""Rows set aside for validation or test: by the seed, the same on every machine and in every version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def cut(n: int, fraction: float, seed: int, strata: Sequence[Any] | None = None) -> tuple[list[int], list[int]]:
+    """Deal rows 0 to n - 1 into the rest and a part, each in rising order.
+
+    With strata (labels), every stratum gives its share as nearly as whole rows allow, and keeps at least one row
+    in the rest where that is possible: a label that only the part has could not be learned.
+
+    Args:
+        n: rows.
+        fraction: share of the part; at least one row of two or more, and never all.
+        seed: chooses the rows.
+        strata: for each row, its label (or its list of labels).
+
+    Returns:
+        The rest and the part.
+    """
+    if n < 2:
+        return list(range(n)), []
+    size = min(max(1, round(n * fraction)), n - 1)
+    order = _shuffled(n, seed)
+    if strata is None:
+        part = order[:size]
+    else:
+        groups: dict[str, list[int]] = {}
+        for i in order:
+            groups.setdefault(repr(strata[i]), []).append(i)
+        part = [i for rows, count in zip(groups.values(), _shares(groups, n, size), strict=True) for i in rows[:count]]
+    chosen = set(part)
+    return [i for i in range(n) if i not in chosen], sorted(chosen)
+
+
+def _shares(groups: dict[str, list[int]], n: int, size: int) -> list[int]:
+    """How many rows each group gives to the part: `size` in all, by largest remainder."""
+    sizes = [len(rows) for rows in groups.values()]
+    exact = [size * count / n for count in sizes]
+    shares = [min(int(share), count - 1) for share, count in zip(exact, sizes, strict=True)]
+    by_need = sorted(range(len(sizes)), key=lambda g: shares[g] - exact[g])
+    missing = size - sum(shares)
+    for keep in (1, 0):  # leave a row of each group in the rest, unless that leaves the part too small
+        while missing and (able := [g for g in by_need if shares[g] < sizes[g] - keep]):
+            for group in able[:missing]:
+                shares[group] += 1
+            missing = size - sum(shares)
+    return shares
+
+
+def _shuffled(n: int, seed: int) -> list[int]:
+    """A permutation by SplitMix64 (Steele et al., 2014): arithmetic alone, so no library's version can change it."""
+    with np.errstate(over="ignore"):
+        state: NDArray[np.uint64] = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        state += _mix(np.array([seed % 2**64], dtype=np.uint64))
+        return list(np.argsort(_mix(state), kind="stable").tolist())
+
+
+def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

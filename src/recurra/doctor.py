@@ -1,0 +1,102 @@
+"""What this installation can do: versions, devices, engines, and what is missing with the command that adds it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from recurra import __version__
+from recurra.cells import CELLS
+from recurra.engines.fused import why_not
+
+LIBRARIES = (
+    "torch", "numpy", "safetensors", "pyarrow", "tokenizers", "scikit-learn",
+    "matplotlib", "jinja2", "cyclopts", "cattrs", "tomlkit", "rich",
+)  # fmt: skip
+
+
+def report() -> dict[str, Any]:
+    """Everything as one nested object of plain values.
+
+    Returns:
+        versions; devices, each usable or with the reason; cpu; engines by cell; missing libraries with a command.
+    """
+    return {
+        "versions": versions(),
+        "devices": devices(),
+        "cpu": cpu(),
+        "engines": engines(),
+        "missing": missing(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Recurra's, Python's and the libraries' versions; those not installed are left out."""
+    found = {"recurra": __version__, "python": platform.python_version(), "system": platform.platform()}
+    for library in LIBRARIES:
+        version = _version(library)
+        if version is not None:
+            found[library] = version
+    return found
+
+
+def devices() -> list[dict[str, str]]:
+    """The kinds of device: usable with their names, or why not."""
+    found = [{"device": "cpu", "usable": "yes", "detail": platform.processor() or platform.machine()}]
+    if torch.cuda.is_available():
+        found += [
+            {"device": f"cuda:{index}", "usable": "yes", "detail": torch.cuda.get_device_name(index)}
+            for index in range(torch.cuda.device_count())
+        ]
+    elif torch.version.cuda is None:
+        found.append({"device": "cuda", "usable": "no", "detail": "this torch is built without CUDA"})
+    else:
+        found.append({"device": "cuda", "usable": "no", "detail": "no GPU, or no driver that fits this torch"})
+    if torch.backends.mps.is_available():
+        found.append({"device": "mps", "usable": "yes", "detail": "Apple GPU"})
+    elif sys.platform == "darwin":
+        found.append({"device": "mps", "usable": "no", "detail": "this Mac or this torch has no Metal support"})
+    else:
+        found.append({"device": "mps", "usable": "no", "detail": "Apple computers only"})
+    return found
+
+
+def cpu() -> dict[str, Any]:
+    """Threads and what torch's kernels use of the processor."""
+    return {
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "onednn": torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
+        "cudnn": torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None,  # type: ignore[no-untyped-call]
+    }
+
+
+def engines() -> list[dict[str, str]]:
+    """For each cell, the engines that run it, and why not the others."""
+    found = []
+    with torch.random.fork_rng(devices=[]):  # a new cell draws its weights, and the caller's generator stays as it was
+        for name, cell in CELLS.items():
+            reason = why_not(cell(1, 1))
+            usable = "loop" if reason else "loop, fused"
+            found.append({"cell": name, "usable": usable, "why not": f"fused: {reason}" if reason else ""})
+    return found
+
+
+def missing() -> list[dict[str, str]]:
+    """Libraries that Recurra stands on and that are not installed, with the command that adds each."""
+    return [
+        {"library": library, "add it with": f"pip install {library}"}
+        for library in LIBRARIES
+        if _version(library) is None
+    ]
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,69 @@
+"""Help, completion and --version answer at once: they load no torch."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIMIT_SECONDS = 0.4
+ATTEMPTS = 4  # the best counts
+
+DRIVER = """
+import sys
+from recurra.cli.main import main
+status = main(sys.argv[1:])
+heavy = [name for name in ("torch", "numpy", "pyarrow", "sklearn", "matplotlib", "tokenizers") if name in sys.modules]
+print("heavy:", heavy, file=sys.stderr)
+sys.exit(status)
+"""
+
+QUICK = [
+    ("--help",), ("-h",), ("--version",), (), ("train", "-h"), ("train", "classify", "-h"), ("evaluate", "-h"),
+    ("predict", "-h"), ("info", "-h"), ("doctor", "-h"), ("demo", "-h"), ("train", "classify", "--hidden-size", "0"),
+]  # fmt: skip
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", DRIVER, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", QUICK, ids=" ".join)
+def test_an_answer_that_needs_no_model_loads_no_torch(arguments: tuple[str, ...]) -> None:
+    assert "heavy: []" in run(*arguments).stderr
+
+
+def test_completion_loads_no_torch() -> None:
+    program = (
+        "import sys; from recurra.cli.main import app; script = app.generate_completion(shell='bash');"
+        "print('classify' in script, '--hidden-size' in script, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "False"]
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("train", "classify", "-h"), ("--version",)], ids=" ".join)
+def test_help_is_quick(arguments: tuple[str, ...]) -> None:
+    """In the processor's seconds: on a machine with nothing else to do they are the seconds a user waits."""
+    assert min(processor_seconds(*arguments) for _ in range(ATTEMPTS)) < LIMIT_SECONDS
+
+
+def test_completion_installs_itself_in_the_user_s_home(tmp_path: Path) -> None:
+    environment = os.environ | {"HOME": str(tmp_path), "SHELL": "/bin/bash"}
+    command = [sys.executable, "-c", DRIVER, "--install-completion"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "heavy: []" in done.stderr
+    assert any("--hidden-size" in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def processor_seconds(*arguments: str) -> float:
+    """What one call costs, with the start of Python."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run(*arguments)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
