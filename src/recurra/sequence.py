@@ -130,7 +130,7 @@ def map_values(function: Callable[[Tensor], Tensor], values: Any) -> Any:
 
 def valid_mask(lengths: Tensor, steps: int, device: torch.device | str = "cpu") -> Tensor:
     """[B, T] bool, True where step < length."""
-    return torch.lt(torch.arange(steps, device=device)[None], lengths.to(device)[:, None])
+    return torch.lt(torch.arange(steps, device=device), lengths.to(device)[:, None])
 
 
 def check_lengths(lengths: Any, batch_size: int, steps: int, where: str) -> Tensor:
@@ -181,6 +181,6 @@ def _take(values: Tensor, index: Tensor) -> Tensor:
     """Steps by index [B, T]; an index outside the row wraps, so that padding is moved to the other end."""
     if values.shape[0] == 0 or values.shape[1] == 0:
         return values
-    index = (index % values.shape[1]).to(values.device)
-    rows = torch.arange(values.shape[0], device=values.device)[:, None]
-    return values[rows, index]
+    rows, steps = values.shape[0], values.shape[1]
+    flat = (index % steps + steps * torch.arange(rows)[:, None]).flatten().to(values.device)
+    return values.flatten(0, 1).index_select(0, flat).view_as(values)  # its gradient is one index_add

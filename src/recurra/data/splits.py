@@ -43,7 +43,7 @@ def _shares(groups: dict[str, list[int]], n: int, size: int) -> list[int]:
     """How many rows each group gives to the part: `size` in all, by largest remainder."""
     sizes = [len(rows) for rows in groups.values()]
     exact = [size * count / n for count in sizes]
-    shares = [min(int(share), count - 1) for share, count in zip(exact, sizes, strict=True)]
+    shares = [int(share) for share in exact]
     by_need = sorted(range(len(sizes)), key=lambda g: shares[g] - exact[g])
     missing = size - sum(shares)
     for keep in (1, 0):  # leave a row of each group in the rest, unless that leaves the part too small
