@@ -94,6 +94,8 @@ class Sequence:
 
     def to(self, device: torch.device | str) -> Sequence:
         """The values on another device; lengths stay on the CPU."""
+        if self.first.device == torch.device(device):
+            return self
         return Sequence(map_values(lambda part: part.to(device), self.values), self.lengths)
 
 
@@ -130,7 +132,7 @@ def map_values(function: Callable[[Tensor], Tensor], values: Any) -> Any:
 
 def valid_mask(lengths: Tensor, steps: int, device: torch.device | str = "cpu") -> Tensor:
     """[B, T] bool, True where step < length."""
-    return torch.lt(torch.arange(steps, device=device), lengths.to(device)[:, None])
+    return torch.arange(steps, device=device) < lengths.to(device)[:, None]
 
 
 def check_lengths(lengths: Any, batch_size: int, steps: int, where: str) -> Tensor:
@@ -145,13 +147,14 @@ def check_lengths(lengths: Any, batch_size: int, steps: int, where: str) -> Tens
             f"{where}: lengths are {lengths.dtype} of shape {list(lengths.shape)}, "
             f"expected integers of shape [{batch_size}], one a row"
         )
-    lengths = lengths.to("cpu", torch.int64)
-    if batch_size and not 0 <= int(lengths.min()) <= int(lengths.max()) <= steps:
-        raise ShapeError(
-            f"{where}: lengths lie between {int(lengths.min())} and {int(lengths.max())}, "
-            f"expected 0 to {steps}, the steps of the values"
-        )
-    return lengths
+    checked: Tensor = lengths.to("cpu", torch.int64)
+    if batch_size:
+        shortest, longest = (int(one) for one in checked.aminmax())
+        if not 0 <= shortest <= longest <= steps:
+            raise ShapeError(
+                f"{where}: lengths lie between {shortest} and {longest}, expected 0 to {steps}, the steps of the values"
+            )
+    return checked
 
 
 def reverse(values: Tensor, lengths: Tensor | None) -> Tensor:

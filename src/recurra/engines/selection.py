@@ -6,7 +6,7 @@ from torch import Tensor
 
 from recurra.cells import Cell
 from recurra.engines.episodes import run_episodes
-from recurra.engines.fused import fused, why_not
+from recurra.engines.fused import both, both_fit, fused, why_not
 from recurra.engines.loop import Zoneout, unroll
 from recurra.errors import SettingsError
 from recurra.settings.names import EngineName
@@ -53,3 +53,20 @@ def run(
     if resets is not None and bool(resets.any()):
         return run_episodes(lambda *row: fused(cell, *row), x, state, lengths, resets, restart)
     return fused(cell, x, state, lengths)
+
+
+def run_both(
+    cells: tuple[Cell, Cell],
+    x: Tensor,
+    states: tuple[State, State],
+    *,
+    engine: EngineName,
+    lengths: Tensor | None,
+    from_zeros: bool,
+) -> tuple[Tensor, tuple[State, State]] | None:
+    """Two directions in one kernel where it can; None where they must run one after the other."""
+    if select_engine(engine, cells[0]) == "loop" or x.shape[0] == 0 or x.shape[1] == 0:
+        return None
+    if not both_fit(cells, x, lengths, from_zeros):
+        return None
+    return both(cells, x, states, lengths)

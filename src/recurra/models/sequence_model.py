@@ -114,9 +114,9 @@ class SequenceModel(nn.Module):
         """
         if state is not None:
             self.encoder.check_streamable()
-        values, valid, _, _ = enter(x, self.encoder.input_size, "SequenceModel", lengths)
-        outputs, encoded = self.encoder(values, None if state is None else state.encoder, lengths=valid)
-        pooled, summary = self.pooling(outputs, valid, None if state is None else state.pooling)
+        entered = enter(x, self.encoder.input_size, "SequenceModel", lengths)
+        outputs, encoded = self.encoder.run(entered, None if state is None else state.encoder)
+        pooled, summary = self.pooling(outputs, entered.lengths, None if state is None else state.pooling)
         logits = self.head(F.dropout(pooled, self.output_dropout, self.training))
         unbatched = isinstance(x, Tensor) and x.dim() == 2
         return logits[0] if unbatched else logits, SequenceModelState(encoded, summary)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell, ProjectedCell
-from recurra.engines import Zoneout, run, step
+from recurra.engines import Zoneout, run, run_both, step
 from recurra.engines.loop import mix
 from recurra.errors import SettingsError
 from recurra.nn.noise import DirectionNoise, dropout_mask, zoneout_mask
@@ -134,6 +134,39 @@ class Direction(nn.Module):
             raise SettingsError(f"recurrent_dropout: {name} has no recurrence over a hidden state; leave it at 0")
         if self.zoneout and not has_hidden:
             raise SettingsError(f"zoneout: the state of {name} has no hidden part to keep; leave it at 0")
+
+
+def run_directions(
+    directions: list[Direction],
+    x: Tensor,
+    states: tuple[State, ...],
+    *,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    noise: tuple[DirectionNoise, ...],
+    engine: EngineName,
+    fresh: bool,
+) -> tuple[Tensor, list[State]]:
+    """A layer's one or two directions: outputs joined [B, T, directions · H], and the states at their ends.
+
+    Args:
+        fresh: no state was given: both directions begin from their initial states.
+    """
+    plain = resets is None and not any(one.zoneout for one in directions)
+    if len(directions) == 2 and plain and noise[0].hidden is None:
+        cells = [_with_dropped_weight(one.cell, masks.weight) for one, masks in zip(directions, noise, strict=True)]
+        from_zeros = fresh and not directions[1].initial
+        found = run_both(
+            (cells[0], cells[1]), x, (states[0], states[1]), engine=engine, lengths=lengths, from_zeros=from_zeros
+        )
+        if found is not None:
+            return found[0], list(found[1])
+    outputs, ends = [], []
+    for one, begin, masks in zip(directions, states, noise, strict=True):
+        out, end = one(x, begin, lengths=lengths, resets=resets, noise=masks, engine=engine)
+        outputs.append(out)
+        ends.append(end)
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1), ends
 
 
 def _with_dropped_weight(cell: Cell, mask: Tensor | None) -> Cell:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from recurra.cells import CELLS, Cell
 from recurra.engines.fused import flatten
 from recurra.errors import InputError, NotStreamable, SettingsError, ShapeError
-from recurra.nn.direction import Direction
-from recurra.nn.door import Layout, enter
+from recurra.nn.direction import Direction, run_directions
+from recurra.nn.door import Entered, Layout, enter
 from recurra.nn.initialization import initialize
 from recurra.nn.noise import DirectionNoise, LayerNoise, Noise, dropout_mask
 from recurra.sequence import Padding
@@ -171,8 +171,17 @@ class Recurrent(nn.Module):
         Raises:
             ShapeError: x, lengths, resets or the state do not fit.
         """
-        values, valid, begins, leave = enter(x, self.input_size, "Recurrent", lengths, resets, padding)
+        entered = enter(x, self.input_size, "Recurrent", lengths, resets, padding)
+        outputs, state = self.run(entered, state, noise)
+        return entered.leave(outputs), state
+
+    def run(
+        self, entered: Entered, state: RecurrentState | None = None, noise: Noise | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        """`forward` for what has come through the door: outputs [B, T, directions · hidden_size] and the state."""
+        values, valid, begins, _ = entered
         rows, steps = values.shape[0], values.shape[1]
+        fresh = state is None
         state = self._check_state(state, rows)
         if noise is None:
             noise = self.noise(rows, steps=steps) if self.training and self._noisy() else self._silence()
@@ -180,17 +189,19 @@ class Recurrent(nn.Module):
         for number, directions in enumerate(self._stack()):
             masks = noise.layers[number]
             given = values if masks.input is None else values * masks.input
-            ends, outputs = [], []
-            for one, begin, inside in zip(
-                directions, _split(state.layers[number], len(directions)), masks.directions, strict=True
-            ):
-                out, end = one(given, begin, lengths=valid, resets=begins, noise=inside, engine=self.engine)
-                outputs.append(out)
-                ends.append(end)
-            above = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+            above, ends = run_directions(
+                directions,
+                given,
+                _split(state.layers[number], len(directions)),
+                lengths=valid,
+                resets=begins,
+                noise=masks.directions,
+                engine=self.engine,
+                fresh=fresh,
+            )
             values = values + above if self.residual and number else above
             final.append(_join(ends))
-        return leave(values), RecurrentState(tuple(final))
+        return values, RecurrentState(tuple(final))
 
     def step(
         self, x: Tensor, state: RecurrentState | None = None, *, noise: Noise | None = None
