@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 
 from recurra.data.columns import inputs_of
-from recurra.data.features import features_from_json
+from recurra.data.features import TextFeatures, features_from_json
 from recurra.data.labels import Labels
 from recurra.data.partition import FileRecord, check_unchanged, partition, read_labelled
 from recurra.data.readers import table_from_python
@@ -78,6 +78,11 @@ class Run:
         """The trained model, in evaluation mode."""
         return self._task.model
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether an input is a text; else it is numbers."""
+        return isinstance(self._task.features, TextFeatures)
+
     def evaluate(self, data: Any = None) -> dict[str, float]:
         """The task's metrics.
 
@@ -133,7 +138,9 @@ class Run:
                 yield {"error": str(answer)}
             else:
                 label = list(answer.label) if isinstance(answer.label, tuple) else answer.label
-                yield {"label": label, "probabilities": answer.probabilities}
+                # what a row's neighbours in the batch change lies beyond the sixth digit
+                shown = {name: round(value, 6) for name, value in answer.probabilities.items()}
+                yield {"label": label, "probabilities": shown}
 
     def inputs_of(self, path: Path, format: str | None = None) -> list[Any]:
         """The inputs of a file in any format the task trains on; targets are not needed.

@@ -170,7 +170,7 @@ def _finish(
         "test_examples": len(test.inputs),
         "examples_cut": training.train.cut,
         "device": str(task.device),
-        "threads": torch.get_num_threads(),
+        "threads": task.settings.training.threads or torch.get_num_threads(),
         "versions": {
             "recurra": VERSION,
             "torch": torch.__version__,

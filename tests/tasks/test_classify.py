@@ -154,6 +154,11 @@ def test_balanced_weights_and_averages_train_too(tmp_path: Path) -> None:
         ({"data": {"text": ["x", "", "y", "z"] * 9, "label": ["a", "b"] * 18}}, DataError, "the input is empty"),
         ({"data": {"text": ["x"], "label": ["a"]}}, DataError, "too few"),
         ({"device": "cuda:99"}, SettingsError, "cuda"),
+        (
+            {"data": {"text": ["x", "y"] * 9, "label": [["a"], ["b"]] * 9}, "label_smoothing": 0.1},
+            SettingsError,
+            "several",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_no_folder(

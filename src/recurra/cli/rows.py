@@ -48,9 +48,7 @@ def batches_of_rows(run: Run, file: Path, format: FormatName | None) -> Iterator
 
 def _usual(run: Run) -> FormatName:
     """What a line of standard input is to a run."""
-    from recurra.nn import TokenEmbedding
-
-    return "text" if isinstance(run.model.frontend, TokenEmbedding) else "jsonl"
+    return "text" if run.reads_text else "jsonl"
 
 
 def _by_name(file: Path) -> FormatName | None:

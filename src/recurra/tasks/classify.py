@@ -222,6 +222,8 @@ class ClassifyTraining:
                 f"metric: {self.metric!r} is not measured here; choose from accuracy, macro_f1, loss"
                 + (", micro_f1, hamming_accuracy" if task.labels.several else "")
             )
+        if task.labels.several and settings.training.label_smoothing:
+            raise SettingsError("label_smoothing: it is for one label a row, and here a row has several; leave it at 0")
         self.higher_is_better = METRICS[self.metric]
         text = settings.text
         check_training_inputs(train.encoded, train.table.place)
