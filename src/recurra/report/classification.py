@@ -61,7 +61,9 @@ def write_classification_report(
         ReportPage(
             title="Classification",
             subtitle=f"{_model(run)}, {len(names)} classes, tested on {result['test_examples']:,} rows",
-            headline=Headline("test accuracy", f"{result['accuracy']:.4f}", f"macro-F1 {result['macro_f1']:.4f}"),
+            headline=Headline(
+                "test accuracy", f"{100 * result['accuracy']:.1f} %", f"macro-F1 {result['macro_f1']:.4f}"
+            ),
             facts=_facts(run),
             tables=tables,
             pictures=pictures,

@@ -1,0 +1,59 @@
+"""The README and the pages of docs: every command and every listing runs as it stands."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "docs/recurrence.md", "docs/classify.md"]
+RECURRA = f"{sys.executable} -c 'import sys; from recurra.cli.main import main; sys.exit(main())'"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page, in order."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_readmes_commands_and_listings_run_in_order(tmp_path: Path) -> None:
+    commands = next(block for block in blocks("README.md", "sh") if "reviews.csv" in block)
+    script = "set -e\n" + commands.replace(".venv/bin/recurra", RECURRA)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "check": False}
+    done = subprocess.run(["bash", "-c", script], **run)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stderr
+    assert '"label"' in done.stdout
+    assert (tmp_path / "runs" / "reviews" / "report.html").exists()
+    listing = "\n".join(blocks("README.md", "python"))
+    done = subprocess.run([sys.executable, "-c", listing], **run)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES[1:])
+def test_the_listings_of_a_page_run(page: str) -> None:
+    for listing in blocks(page, "python"):
+        exec(compile(listing, page, "exec"), {"__name__": "listing"})
+
+
+def test_every_option_that_a_page_names_exists() -> None:
+    from recurra.settings.options import options
+
+    known = {name.replace("_", "-") for name in options("classify")} | {
+        "data", "out", "overwrite", "progress", "resume", "from", "json", "help", "no-header", "debug", "version",
+    }  # fmt: skip
+    for page in [*PAGES, "docs/course/README.md"]:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        named = set(re.findall(r"(?<![\w-])--([a-z][a-z-]+)", text))
+        assert named <= known, f"{page}: {sorted(named - known)}"
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for page in [*PAGES, "docs/architecture.md", "docs/course/README.md", "CONTRIBUTING.md", "benchmarks/README.md"]:
+        for target in re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                assert (ROOT / page).parent.joinpath(target).exists(), f"{page} → {target}"
