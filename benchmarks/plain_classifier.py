@@ -1,6 +1,6 @@
 """A plain PyTorch text classifier, as one writes it in an afternoon: what `recurra train classify` is compared with.
 
-Words (or characters) of the lower-cased text, nn.Embedding 128, dropout 0.5, packed bidirectional nn.LSTM of 128, the
+Words (or characters) of the lower-cased text, nn.Embedding 128 from N(0, 0.1²), dropout 0.5, packed bidirectional nn.LSTM of 128, the
 maximum and the mean over valid steps, dropout 0.5, a linear layer; Adam 1e-3, batches of 32 of like length, clipping
 at 1, the epoch with the best validation accuracy kept. Nothing of Recurra is imported but the reading of the files.
 """
@@ -24,6 +24,7 @@ class PlainClassifier(nn.Module):
     def __init__(self, vocabulary: int, classes: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, 128, padding_idx=0)
+        nn.init.normal_(self.embedding.weight, std=0.1)  # torch's N(0, 1) costs this script 3 points on sst2
         self.lstm = nn.LSTM(128, 128, batch_first=True, bidirectional=True)
         self.dropout = nn.Dropout(0.5)
         self.head = nn.Linear(512, classes)
