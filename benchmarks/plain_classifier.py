@@ -1,8 +1,8 @@
 """A plain PyTorch text classifier, as one writes it in an afternoon: what `recurra train classify` is compared with.
 
-Words (or characters) of the lower-cased text, nn.Embedding 128 from N(0, 0.1²), dropout 0.5, packed bidirectional nn.LSTM of 128, the
-maximum and the mean over valid steps, dropout 0.5, a linear layer; Adam 1e-3, batches of 32 of like length, clipping
-at 1, the epoch with the best validation accuracy kept. Nothing of Recurra is imported but the reading of the files.
+Words (or characters) of the lower-cased text, nn.Embedding 128 from N(0, 0.1²), dropout 0.5, packed bidirectional
+nn.LSTM of 128, the maximum and the mean over valid steps, dropout 0.5, a linear layer; Adam 1e-3, batches of 32 of like
+length, clipping at 1, the epoch with the best validation accuracy kept. Nothing of Recurra is imported.
 """
 
 from __future__ import annotations
