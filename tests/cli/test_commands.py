@@ -14,7 +14,6 @@ import pytest
 
 import recurra
 from recurra.errors import DataError
-from recurra.nn import TokenEmbedding
 from recurra.settings.tasks import ClassifySettings
 
 from .conftest import Call
@@ -25,7 +24,7 @@ class FakeRun:
 
     path = Path("runs/a")
     settings = ClassifySettings()
-    model = SimpleNamespace(frontend=TokenEmbedding(3, 2))
+    reads_text = True
 
     def __init__(self) -> None:
         self.result = {"accuracy": 0.5, "valid_accuracy": 0.25, "parameters": 12, "versions": {"torch": "2"}}
@@ -47,7 +46,7 @@ class FakeRun:
 class VectorRun(FakeRun):
     """A run that reads numbers."""
 
-    model = SimpleNamespace(frontend=None)
+    reads_text = False
 
 
 @pytest.fixture

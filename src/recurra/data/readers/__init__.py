@@ -70,8 +70,8 @@ def _reader(path: Path, format: str | None) -> Callable[[Path, ReadOptions], Tab
     suffix = (Path(path.stem) if is_gzip(path) else path).suffix.lower()
     if suffix not in READERS:
         raise DataError(
-            f"its ending {suffix!r} says no known format; known are {', '.join(READERS)}, "
-            "the text formats also with .gz",
+            f"its ending {suffix!r} says no known format; {did_you_mean(suffix, READERS)} "
+            "(.gz may follow where it is text)",
             path,
         )
     return READERS[suffix]
