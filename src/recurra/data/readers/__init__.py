@@ -69,11 +69,9 @@ def _reader(path: Path, format: str | None) -> Callable[[Path, ReadOptions], Tab
         return READERS[f".{format}"]
     suffix = (Path(path.stem) if is_gzip(path) else path).suffix.lower()
     if suffix not in READERS:
-        raise DataError(
-            f"its ending {suffix!r} says no known format; {did_you_mean(suffix, READERS)} "
-            "(.gz may follow where it is text)",
-            path,
-        )
+        near, known = did_you_mean(suffix, READERS), f"known: {', '.join(READERS)}"
+        hint = near if near == known else f"{near} ({known})"
+        raise DataError(f"its ending {suffix!r} says no known format; {hint}, the text ones also with .gz", path)
     return READERS[suffix]
 
 
