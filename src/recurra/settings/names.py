@@ -28,7 +28,7 @@ TASKS: tuple[str, ...] = get_args(TaskName)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'lstm'?"`, or the whole list where nothing is near."""
+    """`did you mean 'lstm'?`, or the whole list where nothing is near."""
     known = list(known)
     near = get_close_matches(name.lower(), [str(k) for k in known], n=1, cutoff=0.6)
     if near:

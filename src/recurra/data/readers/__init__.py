@@ -69,8 +69,8 @@ def _reader(path: Path, format: str | None) -> Callable[[Path, ReadOptions], Tab
         return READERS[f".{format}"]
     suffix = (Path(path.stem) if is_gzip(path) else path).suffix.lower()
     if suffix not in READERS:
-        near, known = did_you_mean(suffix, READERS), f"known: {', '.join(READERS)}"
-        hint = near if near == known else f"{near} ({known})"
+        nearest, every = did_you_mean(suffix, READERS), f"known: {', '.join(READERS)}"
+        hint = every if nearest == every else f"{nearest} ({every})"
         raise DataError(f"its ending {suffix!r} says no known format; {hint}, the text ones also with .gz", path)
     return READERS[suffix]
 
