@@ -11,7 +11,7 @@ from torch import nn
 from recurra.errors import NotStreamable, SettingsError
 from recurra.laws import difference
 from recurra.models import SequenceModel
-from recurra.nn import make_pooling
+from recurra.nn import TokenEmbedding, make_pooling
 
 KINDS = ["last", "mean", "max", "attention", "mean+max+last+attention"]
 
@@ -108,3 +108,18 @@ def test_the_model_of_courses_equals_its_torch_listing() -> None:
     logits, _ = ours(x)
     assert logits.shape == (3, 5)
     torch.testing.assert_close(logits, head(lstm(x)[0][:, -1]))
+
+
+def test_frontends_put_zeros_on_padding_after_training_too() -> None:
+    embedding = TokenEmbedding(5, 3, ngram_buckets=7)
+    optimiser = torch.optim.AdamW(embedding.parameters(), lr=0.1, weight_decay=0.5)
+    token, ngrams = (
+        torch.tensor([[1, 2, 0], [3, 0, 0]]),
+        torch.tensor([[[1, 2], [3, 0], [0, 0]], [[4, 5], [0, 0], [0, 0]]]),
+    )
+    for _ in range(3):
+        optimiser.zero_grad()
+        embedding((token, ngrams)).sum().backward()
+        optimiser.step()
+    assert bool((embedding((token, ngrams))[token == 0] == 0).all())
+    assert bool((embedding((token, ngrams))[token != 0] != 0).any())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from recurra.models.sequence_model import SequenceModel, SequenceModelState
+from recurra.nn.door import entered_zeros
 from recurra.sequence import Sequence
 
 
@@ -12,7 +13,7 @@ class Classifier(nn.Module):
     """Texts or series → logits.
 
     Args:
-        frontend: values of a batch → vectors [B, T, D].
+        frontend: values of a batch → vectors [B, T, D], zeros on padding.
         body: the SequenceModel over them.
     """
 
@@ -22,5 +23,4 @@ class Classifier(nn.Module):
 
     def forward(self, x: Sequence, state: SequenceModelState | None = None) -> tuple[Tensor, SequenceModelState]:
         """Logits [B, output_size], and the state to go on from."""
-        logits, state = self.body(self.frontend(x.values), state, x.lengths)
-        return logits, state
+        return self.body.run(entered_zeros(self.frontend(x.values), x.lengths), state)

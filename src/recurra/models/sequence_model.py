@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from recurra.cells import Cell
 from recurra.errors import SettingsError
 from recurra.nn import Recurrent, RecurrentState, make_pooling
-from recurra.nn.door import Layout, enter
+from recurra.nn.door import Entered, Layout, enter
 from recurra.settings.names import Initialization
 from recurra.state import State
 
@@ -112,14 +112,18 @@ class SequenceModel(nn.Module):
             ShapeError: x, lengths or the state do not fit.
             NotStreamable: a state is given to a bidirectional model, which has read the end already.
         """
+        entered = enter(x, self.encoder.input_size, "SequenceModel", lengths)
+        logits, state = self.run(entered, state)
+        return logits[0] if isinstance(x, Tensor) and x.dim() == 2 else logits, state
+
+    def run(self, entered: Entered, state: SequenceModelState | None = None) -> tuple[Tensor, SequenceModelState]:
+        """`forward` for what has come through the door: logits [B, output_size] and the state."""
         if state is not None:
             self.encoder.check_streamable()
-        entered = enter(x, self.encoder.input_size, "SequenceModel", lengths)
         outputs, encoded = self.encoder.run(entered, None if state is None else state.encoder)
         pooled, summary = self.pooling(outputs, entered.lengths, None if state is None else state.pooling)
         logits = self.head(F.dropout(pooled, self.output_dropout, self.training))
-        unbatched = isinstance(x, Tensor) and x.dim() == 2
-        return logits[0] if unbatched else logits, SequenceModelState(encoded, summary)
+        return logits, SequenceModelState(encoded, summary)
 
     def step(self, x: Tensor, state: SequenceModelState | None = None) -> tuple[Tensor, SequenceModelState]:
         """One time step: x [B, input_size] → the logits so far [B, output_size], and the next state.

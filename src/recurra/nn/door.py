@@ -86,6 +86,12 @@ def enter(
     return Entered(x.masked_fill(outside[..., None], 0.0), lengths, resets, leave)
 
 
+def entered_zeros(values: Tensor, lengths: Tensor) -> Entered:
+    """What a frontend made, [B, T, D] with zeros on padding, taken in as it is; lengths as in a Sequence."""
+    full = lengths.numel() == 0 or int(lengths.min()) == values.shape[1]
+    return Entered(values, None if full else lengths, None, lambda outputs: outputs)
+
+
 def _enter_packed(x: PackedSequence, input_size: int, where: str, resets: Tensor | None) -> Entered:
     values, lengths = pad_packed_sequence(x, batch_first=True)
     entered = enter(values, input_size, where, lengths, resets)

@@ -1,4 +1,4 @@
-"""What turns the values of a batch into the vectors that the layers read, step by step where it can."""
+"""What turns the values of a batch into the vectors that the layers read; padding becomes zeros."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TokenEmbedding(nn.Module):
 
 
 class VectorInput(nn.Module):
-    """Numbers as they are, with dropout on features where asked: [B, T, D] → [B, T, D]."""
+    """Numbers as they are, zero on padding, with dropout on features where asked: [B, T, D] → [B, T, D]."""
 
     def __init__(self, input_size: int, dropout: float = 0.0) -> None:
         super().__init__()
