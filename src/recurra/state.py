@@ -66,13 +66,6 @@ def detach(state: T) -> T:
     return map_state(Tensor.detach, state)
 
 
-def batch_size_of(state: State) -> int | None:
-    """The batch size of a state, or None where it has no leaves."""
-    for _, leaf in leaves(state):
-        return leaf.shape[0]
-    return None
-
-
 def check_state(given: State, expected: State, where: str) -> None:
     """Refuse a state whose structure, shapes or dtypes are not those expected.
 

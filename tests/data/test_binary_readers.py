@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recurra.data.readers import READERS, fingerprint, read_table, table_from_python
+from recurra.data.readers import READERS, read_table, table_from_python
 from recurra.errors import DataError, SettingsError
+from recurra.files import sha256
 
 
 def test_parquet_gives_python_values(tmp_path: Path) -> None:
@@ -192,4 +193,4 @@ def test_every_reader_refuses_an_empty_file(tmp_path: Path) -> None:
 
 def test_the_fingerprint_is_the_files_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
-    assert fingerprint(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

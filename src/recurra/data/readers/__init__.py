@@ -14,7 +14,6 @@ from recurra.data.readers.parquet import read_parquet
 from recurra.data.readers.python import table_from_python
 from recurra.data.table import Table
 from recurra.errors import DataError, SettingsError
-from recurra.files import sha256
 from recurra.settings.names import did_you_mean
 
 READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
@@ -52,15 +51,6 @@ def read_table(
     return reader(path, options)
 
 
-def fingerprint(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    return sha256(path)
-
-
 def _reader(path: Path, format: str | None) -> Callable[[Path, ReadOptions], Table]:
     known = [suffix.removeprefix(".") for suffix in READERS]
     if format is not None:
@@ -90,4 +80,4 @@ def _check_file(path: Path) -> None:
         raise DataError("is empty; at least one row of data is expected", path)
 
 
-__all__ = ["READERS", "ReadOptions", "fingerprint", "parse_line", "read_table", "table_from_python"]
+__all__ = ["READERS", "ReadOptions", "parse_line", "read_table", "table_from_python"]
