@@ -11,7 +11,7 @@ from recurra.data.partition import Given
 from recurra.run import Run, load_run
 from recurra.settings.names import Progress
 from recurra.settings.structure import from_keywords
-from recurra.settings.tasks import ClassifySettings
+from recurra.settings.tasks import TaskSettings
 from recurra.training.devices import choose_device
 from recurra.training.progress import ProgressDisplay, make_progress
 
@@ -30,7 +30,7 @@ def train(
     """Train a model and return its run.
 
     Args:
-        task: "classify".
+        task: "classify" or "regress".
         data: a file or several, or Python objects: a mapping of columns, a list of dictionaries.
         valid, test: a file, a fraction of the data, or Python objects like data.
         out: the run folder; None: a new one under `runs/`.
@@ -64,7 +64,7 @@ def train(
 
 def train_settings(
     task: str,
-    settings: ClassifySettings,
+    settings: TaskSettings,
     *,
     given: Given | None = None,
     out: str | Path | None = None,

@@ -22,16 +22,18 @@ from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, pa
 from recurra.errors import InputError, RecurraError, RunError, SettingsError
 from recurra.files import make_folder, sha256
 from recurra.report.classification import write_classification_report
+from recurra.report.regression import write_regression_report
 from recurra.run import Run, load_beginning, load_run, save_beginning, save_end
 from recurra.settings.groups import DataSettings, as_fraction
 from recurra.settings.names import check_name
-from recurra.settings.tasks import ClassifySettings
-from recurra.tasks import TASKS, Classify, ClassifyTraining
+from recurra.settings.tasks import TaskSettings
+from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining
 from recurra.training.devices import choose_device
 from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
 
 VERSION = recurra.__version__
+REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
 OVERWRITTEN = (
     "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
     "manifest.json", "report.html", "checkpoints", "plots",
@@ -40,7 +42,7 @@ OVERWRITTEN = (
 
 def train(
     task_name: str,
-    settings: ClassifySettings,
+    settings: TaskSettings,
     *,
     given: Given,
     out: Path | None,
@@ -66,8 +68,9 @@ def train(
     settings.check()
     _check_folder(out, overwrite)
     device = choose_device(settings.training.device)
-    parts = partition(settings.data, settings.training.seed, given)
-    task = TASKS[task_name].fit_features(settings, parts.train, device)
+    kind = TASKS[task_name]
+    parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
+    task = kind.fit_features(settings, parts.train, device)
     training = _training(task, parts)
     test = task.examples(parts.test)
     folder = _make(out or _new_folder(task_name), overwrite)
@@ -95,7 +98,7 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
             f"{folder}: the data of this run came as Python objects; call recurra.resume with data=… to go on"
         )
     check_unchanged(files)
-    parts = partition(task.settings.data, task.settings.training.seed, given)
+    parts = partition(task.settings.data, task.settings.training.seed, given, stratified=task.stratified)
     training = _training(task, parts)
     test = task.examples(parts.test)
     result = fit(training, task.settings.training, folder, progress, resume=True)
@@ -142,12 +145,12 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
     return {**found, "problems": problems}
 
 
-def _training(task: Classify, parts: Parts) -> ClassifyTraining:
-    return ClassifyTraining(task, task.examples(parts.train), task.examples(parts.valid))
+def _training(task: ManyToOne, parts: Parts) -> ManyToOneTraining:
+    return ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
 
 
 def _finish(
-    folder: Path, training: ClassifyTraining, test: Any, fitted: FitResult, files: tuple[FileRecord, ...]
+    folder: Path, training: ManyToOneTraining, test: Examples, fitted: FitResult, files: tuple[FileRecord, ...]
 ) -> Run:
     """Score, write the result and the report, and seal the folder."""
     task = training.task
@@ -181,12 +184,12 @@ def _finish(
     }
     run = Run(folder, task, files, result)
     task.model.eval()
-    write_classification_report(run, training, test, score, fitted.history)
+    REPORTS[task.name](run, training, test, score, fitted.history)
     save_end(run, VERSION)
     return run
 
 
-def _with_whole_paths(settings: ClassifySettings) -> ClassifySettings:
+def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
     """Files by absolute path: the run is then the same from every working directory."""
 
     def whole(value: str) -> str:

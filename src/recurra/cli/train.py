@@ -10,8 +10,8 @@ from cyclopts import App, Group, Parameter
 from recurra.cli.show import print_text, table
 from recurra.errors import SettingsError
 from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
-from recurra.settings.names import TASKS, Progress, check_name, did_you_mean
-from recurra.settings.tasks import ClassifyOptions, ClassifySettings
+from recurra.settings.names import TASKS, Progress, TaskName, check_name, did_you_mean
+from recurra.settings.tasks import ClassifyOptions, ClassifySettings, RegressOptions, RegressSettings, TaskSettings
 
 if TYPE_CHECKING:
     from recurra.run import Run
@@ -51,15 +51,24 @@ def classify(
 ) -> None:
     """Classify sequences: texts, series of numbers or vectors, single vectors; one label a row or several."""
     settings = ClassifySettings(data=data, text=text, model=model, training=training, classify=options)
-    settings.check()
-    if not data.data:
-        raise SettingsError(
-            "there is no data; give a file with --data, as in: recurra train classify --data reviews.csv"
-        )
+    _train("classify", settings, out, overwrite, progress)
 
-    from recurra import api
 
-    _finish(api.train_settings("classify", settings, out=out, overwrite=overwrite, progress=progress))
+@train_app.command(group_parameters=Group("Run", sort_key=1))
+def regress(
+    *,
+    data: Annotated[DataSettings, _flat("Data", 2)] = DataSettings(),
+    text: Annotated[TextSettings, _flat("Text", 3)] = TextSettings(),
+    model: Annotated[ModelSettings, _flat("Model", 4)] = ModelSettings(),
+    training: Annotated[TrainingSettings, _flat("Training", 5)] = TrainingSettings(),
+    options: Annotated[RegressOptions, _flat("Regression", 6)] = RegressOptions(),
+    out: OutFolder = None,
+    overwrite: Annotated[bool, Parameter(help="Replace the run folder if it exists.", negative="")] = False,
+    progress: ProgressKind = "auto",
+) -> None:
+    """Answer a number for each sequence: texts, series of numbers or vectors, single vectors."""
+    settings = RegressSettings(data=data, text=text, model=model, training=training, regress=options)
+    _train("regress", settings, out, overwrite, progress)
 
 
 @train_app.default
@@ -83,6 +92,18 @@ def resume(
     from recurra import api
 
     _finish(api.resume(resume, progress=progress))
+
+
+def _train(task: TaskName, settings: TaskSettings, out: Path | None, overwrite: bool, progress: Progress) -> None:
+    settings.check()
+    if not settings.data.data:
+        raise SettingsError(
+            f"there is no data; give a file with --data, as in: recurra train {task} --data reviews.csv"
+        )
+
+    from recurra import api
+
+    _finish(api.train_settings(task, settings, out=out, overwrite=overwrite, progress=progress))
 
 
 def _finish(run: Run) -> None:

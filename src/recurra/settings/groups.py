@@ -142,7 +142,7 @@ class TrainingSettings:
     patience: int = 5
     """Evaluations without a better validation metric before training stops; 0: never stop early."""
     metric: str = ""
-    """Validation metric that chooses the best weights. Default: accuracy; macro_f1 with several labels."""
+    """Validation metric that chooses the best weights. Default: accuracy; macro_f1 with several labels; rmse."""
     evaluate_every: int = 0
     """Steps between evaluations; 0: once an epoch."""
     average: float = 0.0

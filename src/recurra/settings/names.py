@@ -15,11 +15,12 @@ PoolingName = Literal["last", "mean", "max", "attention"]
 InputKind = Literal["auto", "text", "series", "vector"]
 Unit = Literal["word", "char", "bpe"]
 ClassWeights = Literal["none", "balanced"]
+RegressionLoss = Literal["mse", "mae", "huber"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "plateau"]
 Precision = Literal["fp32", "bf16"]
 Progress = Literal["auto", "bar", "lines", "json", "none"]
-TaskName = Literal["classify"]
+TaskName = Literal["classify", "regress"]
 DemoName = Literal["digits"]
 
 CELLS: tuple[str, ...] = get_args(CellName)

@@ -10,9 +10,9 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from recurra.settings.names import TASKS, check_name
-from recurra.settings.tasks import ClassifySettings
+from recurra.settings.tasks import ClassifySettings, RegressSettings, TaskSettings
 
-SETTINGS: dict[str, type[ClassifySettings]] = {"classify": ClassifySettings}
+SETTINGS: dict[str, type[TaskSettings]] = {"classify": ClassifySettings, "regress": RegressSettings}
 
 
 @dataclass(frozen=True)
