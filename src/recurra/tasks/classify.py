@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -143,22 +144,30 @@ class Classify(ManyToOne):
         single.update(predicted, truth)
         return single
 
-    def prediction(self, outputs: Tensor) -> Prediction:
-        """One row of logits decoded."""
+    def decode(self, outputs: Tensor) -> list[Prediction]:
+        """Logits [N, C] as labels and probabilities."""
+        names = self.targets.names
+        rows = zip(*self._decided(outputs, None), strict=True)
+        return [
+            Prediction(tuple(label) if isinstance(label, list) else label, dict(zip(names, row, strict=True)))
+            for label, row in rows
+        ]
+
+    def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
+        """label and probabilities of each row."""
+        # what a row's neighbours in the batch change lies beyond the sixth digit
+        names, rows = self.targets.names, zip(*self._decided(outputs, 6), strict=True)
+        return [{"label": label, "probabilities": dict(zip(names, row, strict=True))} for label, row in rows]
+
+    def _decided(self, outputs: Tensor, digits: int | None) -> tuple[list[Any], list[list[float]]]:
+        """Of each row its label, or a list of them, and its probabilities."""
+        wide = outputs.double()
+        probabilities = (wide.sigmoid() if self.targets.several else wide.softmax(1)).numpy()
+        shown = (probabilities if digits is None else probabilities.round(digits)).tolist()
         names = self.targets.names
         if self.targets.several:
-            probabilities = outputs.double().sigmoid().tolist()
-            chosen = tuple(name for name, one in zip(names, probabilities, strict=True) if one >= 0.5)
-            return Prediction(chosen, dict(zip(names, probabilities, strict=True)))
-        probabilities = outputs.double().softmax(0).tolist()
-        return Prediction(names[int(outputs.argmax())], dict(zip(names, probabilities, strict=True)))
-
-    def answer(self, prediction: Prediction) -> dict[str, Any]:
-        """label and probabilities."""
-        label = list(prediction.label) if isinstance(prediction.label, tuple) else prediction.label
-        # what a row's neighbours in the batch change lies beyond the sixth digit
-        probabilities = {name: round(value, 6) for name, value in prediction.probabilities.items()}
-        return {"label": label, "probabilities": probabilities}
+            return [[names[number] for number in np.flatnonzero(row >= 0.5)] for row in probabilities], shown
+        return [names[number] for number in outputs.argmax(1).tolist()], shown
 
     def _balance(self, targets: list[Any]) -> Tensor:
         counts = torch.zeros(self.output_size)

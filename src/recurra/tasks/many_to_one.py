@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from recurra.settings.tasks import TaskSettings
 
 PREDICT_ROWS = 1024  # rows encoded and sorted together in prediction: memory stays flat, batches stay full
 
+T = TypeVar("T")
 Criterion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(outputs [B, O], targets) → the sum of the losses, and the count to divide by."""
 
@@ -174,12 +175,12 @@ class ManyToOne(ABC):
         """Metrics, loss among them, of outputs [N, O] against N targets."""
 
     @abstractmethod
-    def prediction(self, outputs: Tensor) -> Any:
-        """One row of outputs [O] decoded."""
+    def decode(self, outputs: Tensor) -> list[Any]:
+        """Outputs [N, O] as N predictions."""
 
     @abstractmethod
-    def answer(self, prediction: Any) -> dict[str, Any]:
-        """A prediction as plain values, fit for JSON."""
+    def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
+        """Outputs [N, O] as plain values fit for JSON, with no more digits than mean something."""
 
     @abstractmethod
     def encode_targets(self, table: Table, columns: tuple[str, ...]) -> list[Any]:
@@ -227,15 +228,15 @@ class ManyToOne(ABC):
         outputs = self.outputs(examples.encoded)
         return Score(self.measure(outputs, examples.targets), outputs)
 
-    def predict(self, inputs: Iterable[Any]) -> Iterator[Any | RecurraError]:
-        """A prediction for each input, in order; in place of one that cannot be read, the error that says why."""
+    def predict(self, inputs: Iterable[Any], decode: Callable[[Tensor], list[T]]) -> Iterator[T | RecurraError]:
+        """What `decode` makes of each input's outputs, in order; in place of one that cannot be read, the error."""
         waiting: list[Encoded | RecurraError] = []
         for value in inputs:
             waiting.append(value if isinstance(value, RecurraError) else self._encoded(value))
             if len(waiting) == PREDICT_ROWS:
-                yield from self._answers(waiting)
+                yield from self._decoded(waiting, decode)
                 waiting = []
-        yield from self._answers(waiting)
+        yield from self._decoded(waiting, decode)
 
     def _encoded(self, value: Any) -> Encoded | RecurraError:
         try:
@@ -243,10 +244,12 @@ class ManyToOne(ABC):
         except RecurraError as error:
             return error
 
-    def _answers(self, rows: list[Encoded | RecurraError]) -> Iterator[Any | RecurraError]:
-        outputs = iter(self.outputs([row for row in rows if not isinstance(row, RecurraError)]))
+    def _decoded(
+        self, rows: list[Encoded | RecurraError], decode: Callable[[Tensor], list[T]]
+    ) -> Iterator[T | RecurraError]:
+        predictions = iter(decode(self.outputs([row for row in rows if not isinstance(row, RecurraError)])))
         for row in rows:
-            yield row if isinstance(row, RecurraError) else self.prediction(next(outputs))
+            yield row if isinstance(row, RecurraError) else next(predictions)
 
 
 class ManyToOneTraining:

@@ -108,10 +108,10 @@ class Regress(ManyToOne):
         """[N, 1] → the numbers answered [N] float64, in the target's unit."""
         return outputs[:, 0].double() * self.targets.std + self.targets.mean
 
-    def prediction(self, outputs: Tensor) -> Estimate:
-        """One row of outputs decoded."""
-        return Estimate(float(self.values(outputs[None])[0]))
+    def decode(self, outputs: Tensor) -> list[Estimate]:
+        """Outputs [N, 1] as numbers in the target's unit."""
+        return [Estimate(value) for value in self.values(outputs).tolist()]
 
-    def answer(self, prediction: Estimate) -> dict[str, Any]:
-        """value, with seven digits: what a row's neighbours in the batch change lies beyond them."""
-        return {"value": float(f"{prediction.value:.7g}")}
+    def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
+        """value of each row, with seven digits: what a row's neighbours in the batch change lies beyond them."""
+        return [{"value": float(f"{value:.7g}")} for value in self.values(outputs).tolist()]
