@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
-from recurra.losses import binary_cross_entropy, class_weights, cross_entropy
+from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, divergence
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(7, 4, generator=GENERATOR, dtype=torch.float64)
@@ -79,3 +79,17 @@ def test_balanced_weights_equal_scikit_learn_and_average_to_one_over_the_rows():
 def test_a_class_without_rows_weighs_one_and_does_not_count_as_a_class():
     assert class_weights(torch.tensor([1, 0, 3])).tolist() == pytest.approx([2.0, 1.0, 4 / 6], rel=1e-6)
     assert class_weights(torch.tensor([0, 0])).tolist() == [1.0, 1.0]
+
+
+def test_divergence_is_the_mean_of_both_kullback_leibler_divergences():
+    p, q = LOGITS[:3].log_softmax(1), LOGITS[3:6].log_softmax(1)
+    both = F.kl_div(q, p, reduction="sum", log_target=True) + F.kl_div(p, q, reduction="sum", log_target=True)
+    torch.testing.assert_close(divergence(LOGITS[:6]), both / 2, rtol=0, atol=1e-12)
+    assert divergence(torch.cat([LOGITS, LOGITS + 3.0])).item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_divergence_of_several_labels_is_that_of_each_yes_and_no():
+    p, q = (torch.distributions.Bernoulli(logits=half) for half in (LOGITS[:3], LOGITS[3:6]))
+    kl = torch.distributions.kl_divergence
+    expected = (kl(p, q) + kl(q, p)).sum() / 2
+    torch.testing.assert_close(divergence(LOGITS[:6], several=True), expected, rtol=0, atol=1e-12)

@@ -60,6 +60,28 @@ def binary_cross_entropy(
     return total, logits.new_tensor(target.numel())
 
 
+def divergence(logits: Tensor, several: bool = False) -> Tensor:
+    """How far two passes over the same rows, each with its own dropout, disagree (Liang et al., 2021, "R-Drop").
+
+        ½ (KL(p ‖ q) + KL(q ‖ p)) = ½ Σ (p − q) (log p − log q)
+
+    and with several labels a row the same of each label's yes and no, where the logarithms' difference is that of
+    the logits.
+
+    Args:
+        logits: [2 N, C]: the first pass over all rows, then the second.
+        several: each label is a yes or no of its own.
+
+    Returns:
+        Sum over the N rows in nats, a scalar on the logits' device.
+    """
+    logits = _widened(logits)
+    scores = logits if several else logits.log_softmax(-1)
+    shares = logits.sigmoid() if several else scores.exp()
+    (p, q), (log_p, log_q) = shares.chunk(2), scores.chunk(2)
+    return ((p - q) * (log_p - log_q)).sum() / 2
+
+
 def class_weights(counts: Tensor) -> Tensor:
     """Balanced weights: rows / (classes × rows of the class), scikit-learn's `class_weight="balanced"`.
 

@@ -30,11 +30,12 @@ from recurra.tasks import TASKS, Classify, ClassifyTraining
 from recurra.training.devices import choose_device
 from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
+from recurra.training.refit import refit
 
 VERSION = recurra.__version__
 OVERWRITTEN = (
     "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
-    "manifest.json", "report.html", "checkpoints", "plots",
+    "manifest.json", "report.html", "checkpoints", "plots", "refit",
 )  # fmt: skip
 
 
@@ -73,7 +74,8 @@ def train(
     folder = _make(out or _new_folder(task_name), overwrite)
     save_beginning(folder, task, parts.files, VERSION)
     result = fit(training, task.settings.training, folder, progress)
-    return _finish(folder, training, test, result, parts.files)
+    task, result = _refitted(training, result, folder, progress)
+    return _finish(folder, training, task, test, result, parts.files)
 
 
 def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) -> Run:
@@ -99,7 +101,8 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
     training = _training(task, parts)
     test = task.examples(parts.test)
     result = fit(training, task.settings.training, folder, progress, resume=True)
-    return _finish(folder, training, test, result, files)
+    task, result = _refitted(training, result, folder, progress, resume=True)
+    return _finish(folder, training, task, test, result, files)
 
 
 def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
@@ -146,11 +149,27 @@ def _training(task: Classify, parts: Parts) -> ClassifyTraining:
     return ClassifyTraining(task, task.examples(parts.train), task.examples(parts.valid))
 
 
+def _refitted(
+    training: ClassifyTraining, first: FitResult, folder: Path, progress: ProgressDisplay, *, resume: bool = False
+) -> tuple[Classify, FitResult]:
+    """The task whose weights the run keeps, and the first training's result with the seconds of both."""
+    settings = training.task.settings.training
+    if not settings.refit:
+        return training.task, first
+    again = training.again()
+    second = refit(again, settings, first, folder, progress, resume=resume)
+    return again.task, replace(first, seconds=first.seconds + second.seconds)
+
+
 def _finish(
-    folder: Path, training: ClassifyTraining, test: Any, fitted: FitResult, files: tuple[FileRecord, ...]
+    folder: Path,
+    training: ClassifyTraining,
+    task: Classify,
+    test: Any,
+    fitted: FitResult,
+    files: tuple[FileRecord, ...],
 ) -> Run:
     """Score, write the result and the report, and seal the folder."""
-    task = training.task
     began = time.perf_counter()
     score = task.score(test)
     seconds = time.perf_counter() - began
@@ -161,6 +180,7 @@ def _finish(
         "parameters": sum(one.numel() for one in task.model.parameters()),
         "steps": fitted.steps,
         "epochs": round(fitted.epochs, 3),
+        "best_step": fitted.best_step,
         "stopped": fitted.stopped,
         "training_seconds": round(fitted.seconds, 3),
         "test_seconds": round(seconds, 3),

@@ -39,9 +39,14 @@ class ClassifyOptions:
     """Weight of each class in the loss: none, or balanced (inverse frequency)."""
     output_dropout: float = 0.3
     """Dropout on the pooled vector, before the last layer."""
+    rdrop: float = 0.0
+    """Weight of the divergence between two passes with their own dropout (R-Drop; 1 to 5, say); 0: one pass."""
 
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""
+        found = []
         if not 0 <= self.output_dropout < 1:
-            return [f"output_dropout: {self.output_dropout} is not in [0, 1)"]
-        return []
+            found.append(f"output_dropout: {self.output_dropout} is not in [0, 1)")
+        if not 0 <= self.rdrop < float("inf"):
+            found.append(f"rdrop: {self.rdrop} is not a number of 0 or more")
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -15,9 +16,9 @@ from recurra.data.batching import plan
 from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures, check_training_inputs
 from recurra.data.labels import Labels
-from recurra.data.table import Table
+from recurra.data.table import Table, concatenate
 from recurra.errors import RecurraError, SettingsError
-from recurra.losses import binary_cross_entropy, class_weights, cross_entropy
+from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, divergence
 from recurra.metrics import ClassificationMetrics, MultilabelMetrics
 from recurra.models import Classifier, SequenceModel
 from recurra.nn import TokenEmbedding, VectorInput
@@ -64,6 +65,23 @@ class Examples:
     def cut(self) -> int:
         """Examples that max_length shortened."""
         return sum(one.cut > 0 for one in self.encoded)
+
+    def select(self, rows: list[int]) -> Examples:
+        """Some of them, in this order."""
+        inputs, encoded, targets = (
+            [values[row] for row in rows] for values in (self.inputs, self.encoded, self.targets)
+        )
+        return Examples(self.table.select(rows), inputs, encoded, targets)
+
+
+def joined(parts: list[Examples]) -> Examples:
+    """Examples one below the other; their table keeps where each came from, and no columns."""
+    return Examples(
+        concatenate([replace(part.table, columns={}) for part in parts]),
+        [value for part in parts for value in part.inputs],
+        [one for part in parts for one in part.encoded],
+        [target for part in parts for target in part.targets],
+    )
 
 
 class Classify:
@@ -231,6 +249,17 @@ class ClassifyTraining:
         self._augmented = isinstance(task.features, TextFeatures) and bool(text.word_dropout or text.char_noise)
         self._weights = self._balance() if settings.classify.class_weights == "balanced" else None
 
+    def again(self) -> ClassifyTraining:
+        """A training of fresh weights on training and validation data together, with no rows left to score.
+
+        Vocabulary, scaling and labels stay those of the training data. Empty inputs, which validation may have and
+        training may not, are left out.
+        """
+        held = self.valid
+        everything = joined([self.train, held.select([row for row, length in enumerate(held.lengths) if length])])
+        task = Classify(self.task.settings, self.task.features, self.task.labels, self.task.device)
+        return ClassifyTraining(task, everything, held.select([]))
+
     def plan(self, epoch: int) -> list[list[int]]:
         """The batches of an epoch."""
         training = self.task.settings.training
@@ -258,13 +287,17 @@ class ClassifyTraining:
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor | float]:
         """Sum of the losses, and the count to divide by."""
-        logits, _ = self.model(batch.inputs)
-        if self.task.labels.several:
-            return binary_cross_entropy(logits, batch.targets, self._weights)
-        return cross_entropy(logits, batch.targets, self._weights, self.task.settings.training.label_smoothing)
+        weight = self.task.settings.classify.rdrop
+        if not weight:
+            return self._fit(self.model(batch.inputs)[0], batch.targets)
+        logits, _ = self.model(batch.inputs.twice())  # one pass of twice the rows: each has dropout masks of its own
+        total, count = self._fit(logits, torch.cat([batch.targets, batch.targets]))
+        return total + weight * divergence(logits, self.task.labels.several), count
 
     def evaluate(self) -> dict[str, float]:
-        """Metrics on the validation data."""
+        """Metrics on the validation data; NaN where there is none."""
+        if not self.valid.encoded:
+            return {self.metric: math.nan}
         return self.task.score(self.valid).metrics
 
     def describe(self, indices: list[int]) -> str:
@@ -272,6 +305,11 @@ class ClassifyTraining:
         lines = sorted(self.train.table.lines[index] for index in indices)
         shown = ", ".join(map(str, lines[:8])) + (", …" if len(lines) > 8 else "")
         return f"lines {shown} of {self.train.table.source}"
+
+    def _fit(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        if self.task.labels.several:
+            return binary_cross_entropy(logits, targets, self._weights)
+        return cross_entropy(logits, targets, self._weights, self.task.settings.training.label_smoothing)
 
     def _balance(self) -> Tensor:
         names = self.task.labels.names
