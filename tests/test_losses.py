@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
-from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, divergence
+from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, divergence, logit_offsets
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(7, 4, generator=GENERATOR, dtype=torch.float64)
@@ -93,3 +93,15 @@ def test_divergence_of_several_labels_is_that_of_each_yes_and_no():
     kl = torch.distributions.kl_divergence
     expected = (kl(p, q) + kl(q, p)).sum() / 2
     torch.testing.assert_close(divergence(LOGITS[:6], several=True), expected, rtol=0, atol=1e-12)
+
+
+def test_adjusted_logits_of_a_class_split_by_frequency_alone_are_equal():
+    """What a model without inputs learns, log n / N, is all frequency: strength 1 leaves nothing of it."""
+    counts = torch.tensor([6.0, 3.0, 1.0])
+    offsets = logit_offsets(counts, 1.0)
+    torch.testing.assert_close(offsets, torch.tensor([0.6, 0.3, 0.1]).log())
+    torch.testing.assert_close(logit_offsets(counts, 0.5), offsets / 2)
+    bias = torch.zeros(3, requires_grad=True)
+    total, _ = cross_entropy((bias + offsets).expand(10, 3), torch.tensor([0] * 6 + [1] * 3 + [2]))
+    total.backward()
+    torch.testing.assert_close(bias.grad, torch.zeros(3), rtol=0, atol=1e-6)

@@ -82,6 +82,24 @@ def divergence(logits: Tensor, several: bool = False) -> Tensor:
     return ((p - q) * (log_p - log_q)).sum() / 2
 
 
+def logit_offsets(counts: Tensor, strength: float) -> Tensor:
+    """What is added to logits in the loss, so that the logits themselves owe nothing to frequency.
+
+    With strength 1 a classifier trained so is the best for the mean of the classes' accuracies (Menon et al., 2021,
+    "Long-tail learning via logit adjustment"); less keeps more of the rows right.
+
+        offset_c = strength · log(rows of c / rows)
+
+    Args:
+        counts: [C] training rows of each class, each 1 or more.
+
+    Returns:
+        [C] float32.
+    """
+    counts = counts.double()
+    return (strength * (counts / counts.sum()).log()).float()
+
+
 def class_weights(counts: Tensor) -> Tensor:
     """Balanced weights: rows / (classes × rows of the class), scikit-learn's `class_weight="balanced"`.
 

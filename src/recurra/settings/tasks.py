@@ -37,6 +37,8 @@ class ClassifyOptions:
 
     class_weights: ClassWeights = "none"
     """Weight of each class in the loss: none, or balanced (inverse frequency)."""
+    logit_adjustment: float = 0.0
+    """Strength with which answers are freed of the classes' frequencies, for the rare ones (0.5, say; 1: wholly)."""
     output_dropout: float = 0.3
     """Dropout on the pooled vector, before the last layer."""
     rdrop: float = 0.0
@@ -47,6 +49,7 @@ class ClassifyOptions:
         found = []
         if not 0 <= self.output_dropout < 1:
             found.append(f"output_dropout: {self.output_dropout} is not in [0, 1)")
-        if not 0 <= self.rdrop < float("inf"):
-            found.append(f"rdrop: {self.rdrop} is not a number of 0 or more")
+        for name in ("logit_adjustment", "rdrop"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                found.append(f"{name}: {getattr(self, name)} is not a number of 0 or more")
         return found

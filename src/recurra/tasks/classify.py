@@ -18,7 +18,7 @@ from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeature
 from recurra.data.labels import Labels
 from recurra.data.table import Table, concatenate
 from recurra.errors import RecurraError, SettingsError
-from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, divergence
+from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, divergence, logit_offsets
 from recurra.metrics import ClassificationMetrics, MultilabelMetrics
 from recurra.models import Classifier, SequenceModel
 from recurra.nn import TokenEmbedding, VectorInput
@@ -240,14 +240,20 @@ class ClassifyTraining:
                 f"metric: {self.metric!r} is not measured here; choose from accuracy, macro_f1, loss"
                 + (", micro_f1, hamming_accuracy" if task.labels.several else "")
             )
-        if task.labels.several and settings.training.label_smoothing:
-            raise SettingsError("label_smoothing: it is for one label a row, and here a row has several; leave it at 0")
+        for name, value in (
+            ("label_smoothing", settings.training.label_smoothing),
+            ("logit_adjustment", settings.classify.logit_adjustment),
+        ):
+            if task.labels.several and value:
+                raise SettingsError(f"{name}: it is for one label a row, and here a row has several; leave it at 0")
         self.higher_is_better = METRICS[self.metric]
         text = settings.text
         check_training_inputs(train.encoded, train.table.place)
         self._augment = Augment(text.word_dropout, text.char_noise)
         self._augmented = isinstance(task.features, TextFeatures) and bool(text.word_dropout or text.char_noise)
-        self._weights = self._balance() if settings.classify.class_weights == "balanced" else None
+        counts = self._counts()
+        self._weights = self._balance(counts) if settings.classify.class_weights == "balanced" else None
+        self._offsets = logit_offsets(counts, settings.classify.logit_adjustment).to(task.device)
 
     def again(self) -> ClassifyTraining:
         """A training of fresh weights on training and validation data together, with no rows left to score.
@@ -307,15 +313,20 @@ class ClassifyTraining:
         return f"lines {shown} of {self.train.table.source}"
 
     def _fit(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        options = self.task.settings
         if self.task.labels.several:
             return binary_cross_entropy(logits, targets, self._weights)
-        return cross_entropy(logits, targets, self._weights, self.task.settings.training.label_smoothing)
+        if options.classify.logit_adjustment:
+            logits = logits + self._offsets
+        return cross_entropy(logits, targets, self._weights, options.training.label_smoothing)
 
-    def _balance(self) -> Tensor:
-        names = self.task.labels.names
-        counts = torch.zeros(len(names))
+    def _counts(self) -> Tensor:
+        counts = torch.zeros(len(self.task.labels.names))
         for own in self.train.targets:
             counts[own] += 1
+        return counts
+
+    def _balance(self, counts: Tensor) -> Tensor:
         if self.task.labels.several:
             return ((len(self.train.targets) - counts) / counts.clamp(min=1)).to(self.task.device)
         return class_weights(counts).to(self.task.device)
