@@ -90,11 +90,11 @@ class Regress(ManyToOne):
         if self.settings.training.label_smoothing:
             raise SettingsError("label_smoothing: it is for classes, and regress has a number; leave it at 0")
         kind = self.settings.regress.loss
-        return lambda outputs, target: regression_loss(outputs[:, 0], target, kind)
+        return lambda model, batch: regression_loss(model(batch.inputs)[0][:, 0], batch.targets, kind)
 
     def measure(self, outputs: Tensor, targets: list[Any]) -> dict[str, float]:
         """mae and rmse in the target's unit, r2, and loss (of standardised targets)."""
-        total, count = self.criterion(targets)(outputs, self.target_tensor(targets))
+        total, count = regression_loss(outputs[:, 0], self.target_tensor(targets), self.settings.regress.loss)
         loss = float(total) / max(float(count), 1.0)
         return {**self.counted(self.values(outputs), targets).compute(), "loss": loss}
 
