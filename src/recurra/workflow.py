@@ -24,7 +24,7 @@ from recurra.files import make_folder, sha256
 from recurra.report.classification import write_classification_report
 from recurra.run import Run, load_beginning, load_run, save_beginning, save_end
 from recurra.settings.groups import DataSettings, as_fraction
-from recurra.settings.names import check_name
+from recurra.settings.names import check_task
 from recurra.settings.tasks import ClassifySettings
 from recurra.tasks import TASKS, Classify, ClassifyTraining
 from recurra.training.devices import choose_device
@@ -61,7 +61,7 @@ def train(
         InputError: settings or data are at fault, or the folder is taken.
         WorkError: training failed.
     """
-    check_name("task", task_name, TASKS)
+    check_task(task_name)
     settings = _with_whole_paths(settings)
     settings.check()
     _check_folder(out, overwrite)

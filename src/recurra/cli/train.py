@@ -10,7 +10,7 @@ from cyclopts import App, Group, Parameter
 from recurra.cli.show import print_text, table
 from recurra.errors import SettingsError
 from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
-from recurra.settings.names import TASKS, Progress, check_name, did_you_mean
+from recurra.settings.names import TASKS, Progress, check_task, did_you_mean
 from recurra.settings.tasks import ClassifyOptions, ClassifySettings
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def resume(
 ) -> None:
     """Train a model: `recurra train TASK -h` lists the options of a task; --resume goes on with a run."""
     if unknown and not unknown[0].startswith("-"):
-        check_name("task", unknown[0], TASKS)
+        check_task(unknown[0])
     if unknown:
         known = ("--resume", "--progress")
         raise SettingsError(

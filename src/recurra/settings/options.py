@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, get_type_hints
 
-from recurra.settings.names import TASKS, check_name
+from recurra.settings.names import check_task
 from recurra.settings.tasks import ClassifySettings
 
 SETTINGS: dict[str, type[ClassifySettings]] = {"classify": ClassifySettings}
@@ -33,7 +33,7 @@ def groups(task: str) -> dict[str, type[Any]]:
     Raises:
         SettingsError: no such task.
     """
-    check_name("task", task, TASKS)
+    check_task(task)
     return get_type_hints(SETTINGS[task])
 
 
