@@ -20,7 +20,7 @@ FLOORS = {
     9: {"explanation"},
     8: {"run"},
     7: {"tasks"},
-    6: {"streaming"},
+    6: {"streaming", "configuration"},
     5: {"models", "data", "baselines", "losses", "metrics", "statistics", "laws"},
     4: {"nn"},
     3: {"engines"},

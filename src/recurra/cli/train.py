@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 
+from recurra.cli.configuration import ConfigFile, fill_from_file, task_of
 from recurra.cli.show import print_text, table
 from recurra.errors import SettingsError
 from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
@@ -16,7 +17,9 @@ from recurra.settings.tasks import ClassifyOptions, ClassifySettings
 if TYPE_CHECKING:
     from recurra.run import Run
 
-train_app = App(name="train", help="Train a model: `recurra train TASK -h` lists the options of a task.")
+train_app = App(
+    name="train", help="Train a model: `recurra train TASK -h` lists the options of a task.", config=fill_from_file
+)
 
 
 def _flat(title: str, order: int) -> Parameter:
@@ -45,6 +48,7 @@ def classify(
     model: Annotated[ModelSettings, _flat("Model", 4)] = ModelSettings(),
     training: Annotated[TrainingSettings, _flat("Training", 5)] = TrainingSettings(),
     options: Annotated[ClassifyOptions, _flat("Classification", 6)] = ClassifyOptions(),
+    config: ConfigFile = None,
     out: OutFolder = None,
     overwrite: Annotated[bool, Parameter(help="Replace the run folder if it exists.", negative="")] = False,
     progress: ProgressKind = "auto",
@@ -52,14 +56,14 @@ def classify(
     """Classify sequences: texts, series of numbers or vectors, single vectors; one label a row or several."""
     settings = ClassifySettings(data=data, text=text, model=model, training=training, classify=options)
     settings.check()
-    if not data.data:
+    if not data.data and config is None:
         raise SettingsError(
             "there is no data; give a file with --data, as in: recurra train classify --data reviews.csv"
         )
 
     from recurra import api
 
-    _finish(api.train_settings("classify", settings, out=out, overwrite=overwrite, progress=progress))
+    _finish(api.train_settings("classify", settings, config=config, out=out, overwrite=overwrite, progress=progress))
 
 
 @train_app.default
@@ -69,6 +73,10 @@ def resume(
     progress: ProgressKind = "auto",
 ) -> None:
     """Train a model: `recurra train TASK -h` lists the options of a task; --resume goes on with a run."""
+    if task := task_of(unknown):
+        again = [task, *unknown, "--progress", progress]
+        train_app(again, exit_on_error=False, print_error=False, result_action="return_value")
+        return
     if unknown and not unknown[0].startswith("-"):
         check_task(unknown[0])
     if unknown:
