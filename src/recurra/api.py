@@ -11,8 +11,9 @@ from recurra.configuration import read_configuration
 from recurra.data.partition import Given, check_recorded
 from recurra.run import Run, load_run
 from recurra.settings.names import Progress
+from recurra.settings.options import flat
 from recurra.settings.structure import from_keywords
-from recurra.settings.tasks import ClassifySettings
+from recurra.settings.tasks import TaskSettings
 from recurra.training.devices import choose_device
 from recurra.training.progress import ProgressDisplay, make_progress
 
@@ -32,7 +33,7 @@ def train(
     """Train a model and return its run.
 
     Args:
-        task: "classify".
+        task: "classify" or "regress".
         data: a file or several, or Python objects: a mapping of columns, a list of dictionaries.
         valid, test: a file, a fraction of the data, or Python objects like data.
         out: the run folder; None: a new one under `runs/`.
@@ -51,7 +52,7 @@ def train(
     """
     names: dict[str, Any] = {}
     if config is not None:
-        names = read_configuration(Path(config), task).values()
+        names = flat(read_configuration(Path(config), task).settings)
         if data is not None:
             names["data"] = ()
     names |= settings
@@ -74,7 +75,7 @@ def train(
 
 def train_settings(
     task: str,
-    settings: ClassifySettings,
+    settings: TaskSettings,
     *,
     given: Given | None = None,
     config: str | Path | None = None,

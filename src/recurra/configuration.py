@@ -8,7 +8,7 @@ from typing import Any
 
 from recurra.errors import SettingsError
 from recurra.files import read_bounded
-from recurra.settings.options import options
+from recurra.settings.tasks import TaskSettings
 from recurra.settings.toml import LARGEST_FILE, from_toml
 
 
@@ -22,14 +22,8 @@ class Configuration:
 
     path: Path
     task: str
-    settings: Any
+    settings: TaskSettings
     record: dict[str, Any]
-
-    def values(self) -> dict[str, Any]:
-        """Every setting by its flat name."""
-        return {
-            name: getattr(getattr(self.settings, option.group), name) for name, option in options(self.task).items()
-        }
 
 
 def read_configuration(path: Path, task: str | None = None) -> Configuration:

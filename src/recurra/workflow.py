@@ -22,25 +22,29 @@ from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, pa
 from recurra.errors import InputError, RecurraError, RunError, SettingsError
 from recurra.files import make_folder, sha256
 from recurra.report.classification import write_classification_report
+from recurra.report.regression import write_regression_report
 from recurra.run import Run, load_beginning, load_run, save_beginning, save_end
 from recurra.settings.groups import DataSettings, as_fraction
 from recurra.settings.names import check_task
-from recurra.settings.tasks import ClassifySettings
-from recurra.tasks import TASKS, Classify, ClassifyTraining
+from recurra.settings.options import flat
+from recurra.settings.tasks import TaskSettings
+from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining
 from recurra.training.devices import choose_device
 from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
+from recurra.training.trackers import make_trackers, tracked
 
 VERSION = recurra.__version__
+REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
 OVERWRITTEN = (
     "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
-    "manifest.json", "report.html", "checkpoints", "plots",
+    "manifest.json", "report.html", "checkpoints", "plots", "tensorboard", "wandb",
 )  # fmt: skip
 
 
 def train(
     task_name: str,
-    settings: ClassifySettings,
+    settings: TaskSettings,
     *,
     given: Given,
     out: Path | None,
@@ -66,14 +70,17 @@ def train(
     settings.check()
     _check_folder(out, overwrite)
     device = choose_device(settings.training.device)
-    parts = partition(settings.data, settings.training.seed, given)
-    task = TASKS[task_name].fit_features(settings, parts.train, device)
+    trackers = make_trackers(settings.training.track)
+    kind = TASKS[task_name]
+    parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
+    task = kind.fit_features(settings, parts.train, device)
     training = _training(task, parts)
     test = task.examples(parts.test)
     folder = _make(out or _new_folder(task_name), overwrite)
     save_beginning(folder, task, parts.files, VERSION)
-    result = fit(training, task.settings.training, folder, progress)
-    return _finish(folder, training, test, result, parts.files)
+    with tracked(progress, trackers, folder, flat(task.settings)) as display:
+        result = fit(training, task.settings.training, folder, display)
+        return _finish(folder, training, test, result, parts.files)
 
 
 def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) -> Run:
@@ -87,6 +94,7 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
     if (folder / "manifest.json").exists():
         return load_run(folder)
     task, files = load_beginning(folder)
+    trackers = make_trackers(task.settings.training.track)
     device = choose_device(task.settings.training.device)
     task.device = device
     task.model.to(device)
@@ -95,11 +103,12 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
             f"{folder}: the data of this run came as Python objects; call recurra.resume with data=… to go on"
         )
     check_unchanged(files)
-    parts = partition(task.settings.data, task.settings.training.seed, given)
+    parts = partition(task.settings.data, task.settings.training.seed, given, stratified=task.stratified)
     training = _training(task, parts)
     test = task.examples(parts.test)
-    result = fit(training, task.settings.training, folder, progress, resume=True)
-    return _finish(folder, training, test, result, files)
+    with tracked(progress, trackers, folder, flat(task.settings), resumed=True) as display:
+        result = fit(training, task.settings.training, folder, display, resume=True)
+        return _finish(folder, training, test, result, files)
 
 
 def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
@@ -142,12 +151,12 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
     return {**found, "problems": problems}
 
 
-def _training(task: Classify, parts: Parts) -> ClassifyTraining:
-    return ClassifyTraining(task, task.examples(parts.train), task.examples(parts.valid))
+def _training(task: ManyToOne, parts: Parts) -> ManyToOneTraining:
+    return ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
 
 
 def _finish(
-    folder: Path, training: ClassifyTraining, test: Any, fitted: FitResult, files: tuple[FileRecord, ...]
+    folder: Path, training: ManyToOneTraining, test: Examples, fitted: FitResult, files: tuple[FileRecord, ...]
 ) -> Run:
     """Score, write the result and the report, and seal the folder."""
     task = training.task
@@ -181,12 +190,12 @@ def _finish(
     }
     run = Run(folder, task, files, result)
     task.model.eval()
-    write_classification_report(run, training, test, score, fitted.history)
+    REPORTS[task.name](run, training, test, score, fitted.history)
     save_end(run, VERSION)
     return run
 
 
-def _with_whole_paths(settings: ClassifySettings) -> ClassifySettings:
+def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
     """Files by absolute path: the run is then the same from every working directory."""
 
     def whole(value: str) -> str:

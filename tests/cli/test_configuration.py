@@ -160,8 +160,8 @@ def test_a_file_of_another_task_and_a_strange_record_are_refused(tmp_path: Path,
         recurra.train("classify", config=file, out=tmp_path / "a")
     from recurra.configuration import read_configuration
 
-    with pytest.raises(SettingsError, match="is of the task classify, and regress is asked for"):
-        read_configuration(file, "regress")
+    with pytest.raises(SettingsError, match="is of the task classify, and model is asked for"):
+        read_configuration(file, "model")
 
 
 def test_config_loads_no_torch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from cyclopts import App, ArgumentCollection, Parameter, Token
 from recurra.cli.show import print_text
 from recurra.errors import SettingsError
 from recurra.settings.names import TASKS, check_task
-from recurra.settings.options import SETTINGS, options
+from recurra.settings.options import SETTINGS, flat, options
 
 CONFIG = "--config"
 ConfigFile = Annotated[
@@ -51,7 +52,7 @@ def fill_from_file(_: App, commands: tuple[str, ...], arguments: ArgumentCollect
 
     known = options(commands[-1])
     found = read_configuration(Path(file.tokens[-1].value), commands[-1])
-    for name, value in found.values().items():
+    for name, value in flat(found.settings).items():
         argument = by_name[f"--{name.replace('_', '-')}"]
         if not argument.tokens and value != known[name].default:
             for index, word in enumerate(_words(value)):
@@ -64,7 +65,7 @@ def task_of(tokens: tuple[str, ...]) -> str | None:
     Raises:
         InputError: no file follows, or it cannot be read.
     """
-    for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
+    for token, following in zip_longest(tokens, tokens[1:], fillvalue=""):
         name, equals, value = token.partition("=")
         if name == CONFIG:
             from recurra.configuration import read_configuration

@@ -47,8 +47,14 @@ class Parts:
     files: tuple[FileRecord, ...]
 
 
-def partition(settings: DataSettings, seed: int, given: Given | None = None) -> Parts:
+def partition(settings: DataSettings, seed: int, given: Given | None = None, *, stratified: bool = True) -> Parts:
     """Read and cut the data of a run: the same rows for the same files and seed, on every machine.
+
+    Args:
+        settings: which files and columns, and the fractions.
+        seed: chooses the rows of each part.
+        given: data that came as Python objects.
+        stratified: whether each part has its share of every target (labels; numbers are cut without regard to them).
 
     Raises:
         DataError: a file or a row that cannot be used, or too few rows to cut.
@@ -64,8 +70,8 @@ def partition(settings: DataSettings, seed: int, given: Given | None = None) -> 
         whole = concatenate([_read(path, settings, "train", files) for path in settings.data])
     else:
         raise InputError("data: no data is given; name a file with --data FILE")
-    test, whole = _part(whole, settings.test, given.test, "test", settings, seed, files)
-    valid, whole = _part(whole, settings.valid, given.valid, "valid", settings, seed, files)
+    test, whole = _part(whole, settings.test, given.test, "test", settings, seed, files, stratified)
+    valid, whole = _part(whole, settings.valid, given.valid, "valid", settings, seed, files, stratified)
     return Parts(whole, valid, test, tuple(files))
 
 
@@ -153,6 +159,7 @@ def _part(
     settings: DataSettings,
     seed: int,
     files: list[FileRecord],
+    stratified: bool,
 ) -> tuple[Table, Table]:
     """The part called `name`, and what is left."""
     if given is not None:
@@ -160,7 +167,7 @@ def _part(
     fraction = as_fraction(wanted)
     if fraction is None:
         return _read(wanted, settings, name, files), whole
-    targets = label_values(whole, target_columns(whole, settings))
+    targets = label_values(whole, target_columns(whole, settings)) if stratified else None
     rest, part = cut(len(whole), fraction, seed_of(seed, name), targets)
     if not rest or not part:
         raise DataError(

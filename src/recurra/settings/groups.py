@@ -143,7 +143,7 @@ class TrainingSettings:
     patience: int = 5
     """Evaluations without a better validation metric before training stops; 0: never stop early."""
     metric: str = ""
-    """Validation metric that chooses the best weights. Default: accuracy; macro_f1 with several labels."""
+    """Validation metric that chooses the best weights. Default: accuracy; macro_f1 with several labels; rmse."""
     evaluate_every: int = 0
     """Steps between evaluations; 0: once an epoch."""
     average: float = 0.0
@@ -159,7 +159,7 @@ class TrainingSettings:
     precision: Precision = "fp32"
     """Number format of the arithmetic; bf16 where the device has it."""
     track: tuple[TrackerName, ...] = ()
-    """Where the numbers of each evaluation go besides the run folder: tensorboard, trackio, wandb, mlflow; repeatable."""
+    """Where the numbers of each evaluation go too: tensorboard, trackio, wandb or mlflow; may be repeated."""
 
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""

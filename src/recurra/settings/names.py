@@ -15,18 +15,19 @@ PoolingName = Literal["last", "mean", "max", "attention"]
 InputKind = Literal["auto", "text", "series", "vector"]
 Unit = Literal["word", "char", "bpe"]
 ClassWeights = Literal["none", "balanced"]
+RegressionLoss = Literal["mse", "mae", "huber"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "plateau"]
 Precision = Literal["fp32", "bf16"]
 Progress = Literal["auto", "bar", "lines", "json", "none"]
-TaskName = Literal["classify"]
+TaskName = Literal["classify", "regress"]
 TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 DemoName = Literal["digits"]
 
 CELLS: tuple[str, ...] = get_args(CellName)
 POOLINGS: tuple[str, ...] = get_args(PoolingName)
 TASKS: tuple[str, ...] = get_args(TaskName)
-TASKS_TO_COME = ("regress", "tag", "model", "translate", "forecast", "transcribe", "caption")
+TASKS_TO_COME = ("tag", "model", "translate", "forecast", "transcribe", "caption")
 OTHER_WORDS = {  # what users of other tools call a task → what it is called here; without hyphens and blanks
     "sentiment": "classify", "classification": "classify", "classifier": "classify", "textclassification": "classify",
     "regression": "regress", "regressor": "regress",

@@ -11,14 +11,14 @@ import cattrs
 from recurra.errors import SettingsError
 from recurra.settings.names import did_you_mean
 from recurra.settings.options import SETTINGS, Option, groups, options
-from recurra.settings.tasks import ClassifySettings
+from recurra.settings.tasks import TaskSettings
 
 NUMBER_OR_FILE = ("valid", "test")  # a fraction may come as a number; the setting is text, as on the command line
 LARGEST_INTEGER = 2**63 - 1  # torch counts in 64 bits
 SHOWN_CHARACTERS = 60
 
 
-def from_keywords(task: str, **keywords: Any) -> ClassifySettings:
+def from_keywords(task: str, **keywords: Any) -> TaskSettings:
     """Settings from flat names, as Python callers give them: `hidden_size=128, data="a.csv"`.
 
     Raises:
@@ -39,7 +39,7 @@ def from_keywords(task: str, **keywords: Any) -> ClassifySettings:
 
 def structure(
     task: str, grouped: Mapping[str, Mapping[str, Any]]
-) -> tuple[ClassifySettings, list[str]] | tuple[None, list[str]]:
+) -> tuple[TaskSettings, list[str]] | tuple[None, list[str]]:
     """Settings from values grouped as in the TOML file; every name is known.
 
     Returns:

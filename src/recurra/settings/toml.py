@@ -22,13 +22,13 @@ from recurra.settings.groups import as_fraction
 from recurra.settings.names import check_task, did_you_mean
 from recurra.settings.options import groups, options
 from recurra.settings.structure import NUMBER_OR_FILE, structure
-from recurra.settings.tasks import ClassifySettings
+from recurra.settings.tasks import TaskSettings
 
 LARGEST_FILE = 1_000_000  # characters; a whole file of settings has some thousands
 RECORD = "record"
 
 
-def to_toml(task: str, settings: ClassifySettings, record: dict[str, Any] | None = None) -> str:
+def to_toml(task: str, settings: TaskSettings, record: dict[str, Any] | None = None) -> str:
     """All settings as a commented TOML text.
 
     Args:
@@ -57,7 +57,7 @@ def to_toml(task: str, settings: ClassifySettings, record: dict[str, Any] | None
     return tomlkit.dumps(document)
 
 
-def from_toml(text: str, source: str) -> tuple[str, ClassifySettings, dict[str, Any]]:
+def from_toml(text: str, source: str) -> tuple[str, TaskSettings, dict[str, Any]]:
     """Read settings back; what the text does not name has its default.
 
     Args:

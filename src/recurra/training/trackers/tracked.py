@@ -22,6 +22,8 @@ def tracked(
     trackers: Mapping[str, Tracker],
     folder: Path,
     settings: Mapping[str, Any],
+    *,
+    resumed: bool = False,
     finish_seconds: float = FINISH_SECONDS,
 ) -> Iterator[ProgressDisplay]:
     """The display to train with; at the end the trackers are finished, with how the training ended.
@@ -31,12 +33,13 @@ def tracked(
         trackers: by name, none started.
         folder: the run folder.
         settings: of the run, flat.
+        resumed: whether the training goes on.
         finish_seconds: the longest wait for all trackers together.
     """
     if not trackers:
         yield progress
         return
-    display = Tracked(progress, trackers, folder, settings)
+    display = Tracked(progress, trackers, folder, settings, resumed)
     status: Status = "failed"
     try:
         yield display
@@ -52,12 +55,17 @@ class Tracked(ProgressDisplay):
     """Passes everything on to a display, and each evaluation to trackers; one that fails is named once and dropped."""
 
     def __init__(
-        self, display: ProgressDisplay, trackers: Mapping[str, Tracker], folder: Path, settings: Mapping[str, Any]
+        self,
+        display: ProgressDisplay,
+        trackers: Mapping[str, Tracker],
+        folder: Path,
+        settings: Mapping[str, Any],
+        resumed: bool = False,
     ) -> None:
         self.display = display
         self._workers = [Worker(name, tracker) for name, tracker in trackers.items()]
         for worker in self._workers:
-            worker.call("start", folder, dict(settings))
+            worker.call("start", folder, {name: _shown(value) for name, value in settings.items()}, resumed)
 
     def start(self, total_steps: int, *, metric: str, step: int = 0) -> None:
         """Pass it on."""
@@ -86,10 +94,10 @@ class Tracked(ProgressDisplay):
     def finish(self, status: Status, seconds: float) -> None:
         """Finish the trackers, all within `seconds`."""
         for worker in self._workers:
-            worker.call("finish", status)
+            worker.finish(status)
         deadline = time.monotonic() + seconds
         for worker in self._workers:
-            worker.finish(deadline)
+            worker.wait(deadline)
         self._tell()
 
     def _tell(self) -> None:
@@ -100,3 +108,10 @@ class Tracked(ProgressDisplay):
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _shown(value: object) -> object:
+    """A setting as trackers take it: a number, a text or a boolean."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, int | float | str) else str(value)

@@ -29,13 +29,15 @@ class Tracker(ABC):
     """
 
     module: ClassVar[str]
+    extra: ClassVar[str | None] = None
+    """The extra of recurra that brings the module; None: it is installed by its own name."""
 
     def __init__(self, library: Any) -> None:
         self.library = library
 
     @abstractmethod
-    def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """A training of this run folder begins or goes on; `settings` are flat, numbers, texts and booleans."""
+    def start(self, folder: Path, settings: Mapping[str, Any], resumed: bool) -> None:
+        """A training of this run folder begins, or goes on; `settings` are flat: numbers, texts and booleans."""
 
     @abstractmethod
     def log(self, step: int, numbers: Mapping[str, float]) -> None:
@@ -50,8 +52,9 @@ class TensorBoard(Tracker):
     """Event files in the run folder's `tensorboard`: `tensorboard --logdir runs` shows all runs below."""
 
     module = "tensorboardX"
+    extra = "track"
 
-    def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    def start(self, folder: Path, settings: Mapping[str, Any], resumed: bool) -> None:
         """Open the writer."""
         self._writer = self.library.SummaryWriter(logdir=str(folder / TENSORBOARD_FOLDER), write_to_disk=True)
         self._writer.add_text("settings", "\n".join(f"    {name} = {value}" for name, value in settings.items()), 0)
@@ -71,15 +74,16 @@ class Trackio(Tracker):
     """trackio's own store (TRACKIO_DIR says where else), or the Space that TRACKIO_SPACE_ID names."""
 
     module = "trackio"
+    extra = "track"
 
-    def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Open the run, under the folder's name."""
+    def start(self, folder: Path, settings: Mapping[str, Any], resumed: bool) -> None:
+        """Open a run of the folder's name, or the last of that name where the training is resumed."""
         with _no_words():
             self._run = self.library.init(
                 project=os.environ.get("TRACKIO_PROJECT", PROJECT),
                 name=folder.absolute().name,
                 config=dict(settings),
-                resume="allow",
+                resume="allow" if resumed else "never",
                 embed=False,
                 auto_log_gpu=False,
                 auto_log_cpu=False,
@@ -100,7 +104,7 @@ class WeightsAndBiases(Tracker):
 
     module = "wandb"
 
-    def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    def start(self, folder: Path, settings: Mapping[str, Any], resumed: bool) -> None:
         """Open the run. Without a key wandb would ask for one; so it is told to stay offline."""
         mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
         self._run = self.library.init(
@@ -127,7 +131,7 @@ class MLflow(Tracker):
     module = "mlflow"
     _STATUS: ClassVar[dict[Status, str]] = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
-    def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    def start(self, folder: Path, settings: Mapping[str, Any], resumed: bool) -> None:
         """Open the run, under the folder's name."""
         self.library.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
         self.library.start_run(run_name=folder.absolute().name)
@@ -150,13 +154,13 @@ TRACKERS: dict[TrackerName, type[Tracker]] = {
 }
 
 
-def make_trackers(names: Sequence[TrackerName]) -> dict[TrackerName, Tracker]:
+def make_trackers(names: Sequence[TrackerName]) -> dict[str, Tracker]:
     """A tracker for each name, none started.
 
     Raises:
         MissingExtra: its library is not installed; with the command that adds it.
     """
-    return {name: TRACKERS[name](require(TRACKERS[name].module, "track")) for name in names}
+    return {name: TRACKERS[name](require(TRACKERS[name].module, TRACKERS[name].extra)) for name in names}
 
 
 def _no_words() -> contextlib.redirect_stdout[io.StringIO]:

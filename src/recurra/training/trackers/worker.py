@@ -36,9 +36,13 @@ class Worker:
         if self._error is None:
             self._calls.put(lambda tracker: getattr(tracker, method)(*arguments))
 
-    def finish(self, deadline: float) -> None:
-        """Wait until every call is done, at most until `deadline` (time.monotonic)."""
+    def finish(self, *arguments: Any) -> None:
+        """Have the tracker finished, as its last call, without waiting for it."""
+        self.call("finish", *arguments)
         self._calls.put(None)
+
+    def wait(self, deadline: float) -> None:
+        """Wait until every call is done, at most until `deadline` (time.monotonic)."""
         self._thread.join(max(0.0, deadline - time.monotonic()))
         if self._thread.is_alive():
             self._error = TimeoutError("it does not come to an end")
