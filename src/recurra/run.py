@@ -83,6 +83,11 @@ class Run:
         return self._task.model
 
     @property
+    def parts(self) -> ManyToOne:
+        """The task behind the run: features, targets and model."""
+        return self._task
+
+    @property
     def reads_text(self) -> bool:
         """Whether an input is a text; else it is numbers."""
         return isinstance(self._task.features, TextFeatures)

@@ -28,7 +28,8 @@ from recurra.settings.groups import DataSettings, as_fraction
 from recurra.settings.names import check_task
 from recurra.settings.options import flat
 from recurra.settings.tasks import TaskSettings
-from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining
+from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining, take_weights, with_structure
+from recurra.training.checkpoint import checkpoints
 from recurra.training.devices import choose_device
 from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
@@ -72,8 +73,13 @@ def train(
     device = choose_device(settings.training.device)
     trackers = make_trackers(settings.training.track)
     kind = TASKS[task_name]
+    start = _start(settings, device)
+    if start is not None:
+        settings = with_structure(settings, start.settings)
     parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
-    task = kind.fit_features(settings, parts.train, device)
+    task = kind.fit_features(settings, parts.train, device, start)
+    if start is not None and not take_weights(task, start):
+        progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
     training = _training(task, parts)
     test = task.examples(parts.test)
     folder = _make(out or _new_folder(task_name), overwrite)
@@ -102,6 +108,8 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
         raise InputError(
             f"{folder}: the data of this run came as Python objects; call recurra.resume with data=… to go on"
         )
+    if not checkpoints(folder) and (start := _start(task.settings, device)) is not None:
+        take_weights(task, start)
     check_unchanged(files)
     parts = partition(task.settings.data, task.settings.training.seed, given, stratified=task.stratified)
     training = _training(task, parts)
@@ -195,13 +203,18 @@ def _finish(
     return run
 
 
+def _start(settings: TaskSettings, device: torch.device) -> ManyToOne | None:
+    """The task to start from, where the settings name a run."""
+    return load_run(Path(settings.training.init), device).parts if settings.training.init else None
+
+
 def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
     """Files by absolute path: the run is then the same from every working directory."""
 
     def whole(value: str) -> str:
         return value if as_fraction(value) is not None else str(Path(value).absolute())
 
-    data = settings.data
+    data, init = settings.data, settings.training.init
     return replace(
         settings,
         data=replace(
@@ -210,6 +223,7 @@ def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
             valid=whole(data.valid),
             test=whole(data.test),
         ),
+        training=replace(settings.training, init=init and str(Path(init).absolute())),
     )
 
 

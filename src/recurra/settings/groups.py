@@ -150,6 +150,8 @@ class TrainingSettings:
     """Decay of an exponential average of the weights, used for evaluation and kept (0.999, say); 0: none."""
     checkpoint_every: float = 10.0
     """Seconds between checkpoints; one is also written at each evaluation."""
+    init: str = ""
+    """Run to start from: its weights and vocabulary; its model options are taken over where they are not given."""
     seed: int = 0
     """Seed of splits, weights, order and noise."""
     threads: int = 0

@@ -3,6 +3,7 @@
 from recurra.tasks.classify import Classify, Prediction
 from recurra.tasks.many_to_one import Examples, ManyToOne, ManyToOneTraining, Score
 from recurra.tasks.regress import Estimate, Regress
+from recurra.tasks.warm_start import take_weights, with_structure
 
 TASKS: dict[str, type[ManyToOne]] = {"classify": Classify, "regress": Regress}
 
@@ -16,4 +17,6 @@ __all__ = [
     "Prediction",
     "Regress",
     "Score",
+    "take_weights",
+    "with_structure",
 ]

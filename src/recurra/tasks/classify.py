@@ -55,6 +55,12 @@ class Classify(ManyToOne):
         return Labels.from_table(train, columns)
 
     @classmethod
+    def adopt_targets(cls, fitted: Labels, earlier: Labels) -> Labels:
+        """The earlier classes where they hold all of these."""
+        holds = fitted.several == earlier.several and set(fitted.names) <= set(earlier.names)
+        return earlier if holds else fitted
+
+    @classmethod
     def from_json(
         cls, settings: Any, features: Features, saved: dict[str, Any], device: torch.device | str = "cpu"
     ) -> Self:

@@ -16,7 +16,7 @@ from recurra.data.batching import plan
 from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures, check_training_inputs
 from recurra.data.table import Table
-from recurra.errors import RecurraError, SettingsError
+from recurra.errors import DataError, RecurraError, SettingsError
 from recurra.models import Classifier, SequenceModel
 from recurra.nn import TokenEmbedding, VectorInput
 from recurra.randomness import numpy_generator, seed_of
@@ -88,8 +88,16 @@ class ManyToOne(ABC):
             self.model = build_model(settings, features, self.output_size, self.output_dropout).to(self.device)
 
     @classmethod
-    def fit_features(cls, settings: Any, train: Table, device: torch.device | str = "cpu") -> Self:
+    def fit_features(
+        cls, settings: Any, train: Table, device: torch.device | str = "cpu", start: ManyToOne | None = None
+    ) -> Self:
         """Learn vocabulary, scaling and targets from the training table, and build the model.
+
+        Args:
+            settings: all of them.
+            train: the training table.
+            device: where the model is to be.
+            start: an earlier run's task, whose vocabulary or scaling is taken over, and its targets where they serve.
 
         Raises:
             DataError: a row that cannot be used, or targets that leave nothing to learn.
@@ -99,7 +107,10 @@ class ManyToOne(ABC):
         kind = kind_of(inputs, train, settings.data)
         targets = cls.fit_targets(train, target_columns(train, settings.data))
         features: Features
-        if kind == "text":
+        if start is not None:
+            features = _taken_over(start.features, kind, settings.data.max_length)
+            targets = cls.adopt_targets(targets, start.targets) if isinstance(start, cls) else targets
+        elif kind == "text":
             features = TextFeatures.fit(inputs, settings.text, settings.data.max_length)
         else:
             longest = settings.data.max_length
@@ -110,6 +121,11 @@ class ManyToOne(ABC):
     @abstractmethod
     def fit_targets(cls, train: Table, columns: tuple[str, ...]) -> Any:
         """What the targets of the training table are."""
+
+    @classmethod
+    @abstractmethod
+    def adopt_targets(cls, fitted: Any, earlier: Any) -> Any:
+        """The targets of an earlier run where these data can keep them, else those fitted."""
 
     @classmethod
     @abstractmethod
@@ -298,6 +314,21 @@ class ManyToOneTraining:
         lines = sorted(self.train.table.lines[index] for index in indices)
         shown = ", ".join(map(str, lines[:8])) + (", …" if len(lines) > 8 else "")
         return f"lines {shown} of {self.train.table.source}"
+
+
+def _taken_over(features: Features, kind: str, max_length: int) -> Features:
+    """An earlier run's features for inputs of a kind.
+
+    Raises:
+        DataError: that run reads another kind of input.
+    """
+    if isinstance(features, TextFeatures):
+        earlier = "text"
+    else:
+        earlier = "vector" if features.vector else "series"
+    if earlier != kind:
+        raise DataError(f"init: that run reads {earlier} inputs, and these data hold {kind} inputs")
+    return replace(features, max_length=max_length) if max_length else features
 
 
 def build_model(settings: TaskSettings, features: Features, output_size: int, output_dropout: float) -> Classifier:
