@@ -18,7 +18,7 @@ FLOORS = {
     11: {"workflow"},
     10: {"training", "report", "export"},
     9: {"explanation"},
-    8: {"run"},
+    8: {"run", "catalogue"},
     7: {"tasks"},
     6: {"streaming", "configuration"},
     5: {"models", "data", "baselines", "losses", "metrics", "statistics", "laws"},

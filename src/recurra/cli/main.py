@@ -20,6 +20,7 @@ from recurra.cli.doctor import doctor
 from recurra.cli.evaluate import evaluate
 from recurra.cli.info import info
 from recurra.cli.predict import predict
+from recurra.cli.runs import runs
 from recurra.cli.train import train_app
 from recurra.errors import RecurraError
 
@@ -33,7 +34,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (train_app, config, evaluate, predict, info, demo, doctor):
+for command in (train_app, config, evaluate, predict, info, runs, demo, doctor):
     app.command(command)
 app.register_install_completion_command(name="--install-completion", add_to_startup=True)
 
