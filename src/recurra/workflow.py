@@ -21,6 +21,7 @@ from recurra.data.labels import Labels
 from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
 from recurra.errors import InputError, RecurraError, RunError, SettingsError
 from recurra.files import make_folder, sha256
+from recurra.report.card import write_card
 from recurra.report.classification import write_classification_report
 from recurra.report.regression import write_regression_report
 from recurra.run import Run, load_beginning, load_run, save_beginning, save_end
@@ -39,7 +40,7 @@ VERSION = recurra.__version__
 REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
 OVERWRITTEN = (
     "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
-    "manifest.json", "report.html", "checkpoints", "plots", "tensorboard", "wandb",
+    "manifest.json", "report.html", "README.md", "checkpoints", "plots", "tensorboard", "wandb",
 )  # fmt: skip
 
 
@@ -199,6 +200,7 @@ def _finish(
     run = Run(folder, task, files, result)
     task.model.eval()
     REPORTS[task.name](run, training, test, score, fitted.history)
+    write_card(run, training, test)
     save_end(run, VERSION)
     return run
 
