@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from recurra.data.readers import table_from_python
 from recurra.data.table import Table
 from recurra.errors import InputError, RecurraError, RunError
 from recurra.files import read_bounded, write_whole
+from recurra.html import html_table
 from recurra.metrics import ClassificationMetrics
 from recurra.settings.tasks import TaskSettings
 from recurra.settings.toml import from_toml, to_toml
@@ -197,6 +199,24 @@ class Run:
         metric = self._task.metric
         score = f", {metric}={self.result[metric]:.4f}" if metric in self.result else ""
         return f"Run({str(self.path)!r}, {self.task}{score})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the scores beside the baselines' where there are some."""
+        measured = [name for name in self._task.metrics if name in self.result]
+        baselines = baseline_names(self.result, measured)
+        rows = [
+            [name, self.result[name], self.result.get(f"valid_{name}")]
+            + [self.result.get(f"baseline_{one}_{name}") for one in baselines]
+            for name in measured
+        ]
+        title = f"{self.task} run {self.path}: {self.settings.model.cell} of {self.settings.model.hidden_size}"
+        return html_table(title, ["metric", "test", "validation", *baselines], rows)
+
+
+def baseline_names(result: Mapping[str, Any], metrics: Iterable[str]) -> list[str]:
+    """The baselines that a result was measured beside: `linear` of the key baseline_linear_accuracy."""
+    pattern = re.compile(rf"baseline_([a-z]+)_(?:{'|'.join(map(re.escape, metrics))})")
+    return list(dict.fromkeys(match[1] for match in map(pattern.fullmatch, result) if match))
 
 
 def save_beginning(folder: Path, task: ManyToOne, files: tuple[FileRecord, ...], version: str) -> None:

@@ -21,11 +21,13 @@ from recurra.data.labels import Labels
 from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
 from recurra.errors import InputError, RecurraError, RunError, SettingsError
 from recurra.files import make_folder, sha256
+from recurra.report.card import write_card
 from recurra.report.classification import write_classification_report
 from recurra.report.regression import write_regression_report
 from recurra.run import Run, load_beginning, load_run, save_beginning, save_end
 from recurra.settings.groups import DataSettings, as_fraction
-from recurra.settings.names import check_name
+from recurra.settings.names import check_task
+from recurra.settings.options import flat
 from recurra.settings.tasks import TaskSettings
 from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining, take_weights, with_structure
 from recurra.training.checkpoint import checkpoints
@@ -34,12 +36,13 @@ from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
 from recurra.training.refit import FOLDER as REFIT
 from recurra.training.refit import refit
+from recurra.training.trackers import make_trackers, tracked
 
 VERSION = recurra.__version__
 REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
 OVERWRITTEN = (
     "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
-    "manifest.json", "report.html", "checkpoints", "plots", REFIT,
+    "manifest.json", "report.html", "README.md", "checkpoints", "plots", REFIT, "tensorboard", "wandb",
 )  # fmt: skip
 
 
@@ -66,11 +69,12 @@ def train(
         InputError: settings or data are at fault, or the folder is taken.
         WorkError: training failed.
     """
-    check_name("task", task_name, TASKS)
+    check_task(task_name)
     settings = _with_whole_paths(settings)
     settings.check()
     _check_folder(out, overwrite)
     device = choose_device(settings.training.device)
+    trackers = make_trackers(settings.training.track)
     kind = TASKS[task_name]
     start = _start(settings, device)
     if start is not None:
@@ -83,9 +87,10 @@ def train(
     test = task.examples(parts.test)
     folder = _make(out or _new_folder(task_name), overwrite)
     save_beginning(folder, task, parts.files, VERSION)
-    result = fit(training, task.settings.training, folder, progress)
-    task, result = _refitted(training, result, start, folder, progress)
-    return _finish(folder, training, task, test, result, parts.files)
+    with tracked(progress, trackers, folder, flat(task.settings)) as display:
+        result = fit(training, task.settings.training, folder, display)
+        task, result = _refitted(training, result, start, folder, display)
+        return _finish(folder, training, task, test, result, parts.files)
 
 
 def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) -> Run:
@@ -99,6 +104,7 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
     if (folder / "manifest.json").exists():
         return load_run(folder)
     task, files = load_beginning(folder)
+    trackers = make_trackers(task.settings.training.track)
     device = choose_device(task.settings.training.device)
     task.device = device
     task.model.to(device)
@@ -114,9 +120,10 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
     parts = partition(task.settings.data, task.settings.training.seed, given, stratified=task.stratified)
     training = _training(task, parts)
     test = task.examples(parts.test)
-    result = fit(training, task.settings.training, folder, progress, resume=True)
-    task, result = _refitted(training, result, start, folder, progress, resume=True)
-    return _finish(folder, training, task, test, result, files)
+    with tracked(progress, trackers, folder, flat(task.settings), resumed=True) as display:
+        result = fit(training, task.settings.training, folder, display, resume=True)
+        task, result = _refitted(training, result, start, folder, display, resume=True)
+        return _finish(folder, training, task, test, result, files)
 
 
 def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
@@ -224,6 +231,7 @@ def _finish(
     run = Run(folder, task, files, result)
     task.model.eval()
     REPORTS[task.name](run, training, test, score, fitted.history)
+    write_card(run, training, test)
     save_end(run, VERSION)
     return run
 

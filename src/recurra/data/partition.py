@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,47 @@ def check_unchanged(files: tuple[FileRecord, ...]) -> None:
             raise DataError("was part of this run and is no longer there; put it back, or train anew", path)
         if sha256(path) != record.sha256:
             raise DataError("has changed since this run began; put the old file back, or train anew", path)
+
+
+def check_recorded(
+    record: Mapping[str, Any], settings: DataSettings, source: str | Path, given: Given | None = None
+) -> None:
+    """Refuse to repeat a run on other data than its own; files that the settings no longer name are no matter.
+
+    Args:
+        record: the table [record] of a settings file; without `files` in it the file is no run's.
+        settings: what is trained on now.
+        source: the settings file.
+        given: data that comes as Python objects now.
+
+    Raises:
+        DataError: a file is gone or has changed.
+        InputError: the run's data came as Python objects, and none is given now.
+    """
+    if "files" not in record or (given is not None and given.data is not None):
+        return
+    try:
+        files = [FileRecord(**one) for one in record["files"]]
+        fingerprints = {str(one.path): str(one.sha256) for one in files}
+    except TypeError as error:
+        raise InputError(f"{source}: the table [record] is not as a run writes it; leave it out") from error
+    if not files and not settings.data:
+        raise InputError(
+            f"{source}: the data of this run came as Python objects; name a file with --data, or call recurra.train "
+            "with config=… and data=…"
+        )
+    for path in (*settings.data, settings.valid, settings.test):
+        expected = fingerprints.get(str(Path(path).resolve())) if as_fraction(path) is None else None
+        if expected is None:
+            continue
+        if not Path(path).exists():
+            raise DataError(f"made the run of {source} and is no longer there; put it back, or name another", path)
+        if sha256(Path(path)) != expected:
+            raise DataError(
+                f"has changed since the run of {source}; put the old file back, or leave out the table [record] there "
+                "to train on this one",
+                path,
+            )
 
 
 def _read(path: str, settings: DataSettings, split: str, files: list[FileRecord]) -> Table:

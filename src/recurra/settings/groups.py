@@ -12,6 +12,7 @@ from recurra.settings.names import (
     Optimizer,
     Precision,
     Schedule,
+    TrackerName,
     Unit,
     check_pooling,
 )
@@ -161,6 +162,8 @@ class TrainingSettings:
     """Device: auto, cpu, cuda, cuda:N or mps."""
     precision: Precision = "fp32"
     """Number format of the arithmetic; bf16 where the device has it."""
+    track: tuple[TrackerName, ...] = ()
+    """Where the numbers of each evaluation go too: tensorboard, trackio, wandb or mlflow; may be repeated."""
 
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""
@@ -173,6 +176,7 @@ class TrainingSettings:
         ):  # fmt: skip
             _require(getattr(self, name) >= 0, f"{name}: {getattr(self, name)} is below 0", found)
         _require(0 < self.lr < float("inf"), f"lr: {self.lr} is not a positive number", found)
+        _require(len(set(self.track)) == len(self.track), "track: names one tracker twice; name each once", found)
         for name in ("label_smoothing", "average"):
             _require(0 <= getattr(self, name) < 1, f"{name}: {getattr(self, name)} is not in [0, 1)", found)
         if self.refit and self.schedule == "plateau":

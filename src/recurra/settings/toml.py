@@ -19,7 +19,7 @@ import tomlkit
 
 from recurra.errors import SettingsError
 from recurra.settings.groups import as_fraction
-from recurra.settings.names import TASKS, did_you_mean
+from recurra.settings.names import check_task, did_you_mean
 from recurra.settings.options import groups, options
 from recurra.settings.structure import NUMBER_OR_FILE, structure
 from recurra.settings.tasks import TaskSettings
@@ -74,8 +74,10 @@ def from_toml(text: str, source: str) -> tuple[str, TaskSettings, dict[str, Any]
     task = document.pop("task", None)
     if task is None:
         raise SettingsError(f'{source}: there is no task; the first line says it, as in task = "classify"')
-    if not isinstance(task, str) or task not in TASKS:
-        raise SettingsError(f"{source}: task: {task!r} is not known; {did_you_mean(str(task), TASKS)}")
+    try:
+        check_task(str(task))
+    except SettingsError as error:
+        raise SettingsError(f"{source}: {error}") from None
     record = document.pop(RECORD, {})
     problems = [] if isinstance(record, dict) else [f"{RECORD}: is a value, and a table is expected"]
     tables = _known_tables(task, document, problems)

@@ -12,12 +12,14 @@ from recurra.data.features import Features
 from recurra.data.labels import Labels
 from recurra.data.table import Table
 from recurra.errors import SettingsError
+from recurra.html import html_table
 from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, divergence, logit_offsets
 from recurra.metrics import ClassificationMetrics, MultilabelMetrics
 from recurra.settings.tasks import ClassifySettings
 from recurra.tasks.many_to_one import Batch, Criterion, ManyToOne
 
 MULTILABEL_METRICS = {"micro_f1": True, "hamming_accuracy": True}
+LABELS_SHOWN = 5  # in a notebook
 
 
 class Prediction(NamedTuple):
@@ -28,6 +30,12 @@ class Prediction(NamedTuple):
 
     label: str | tuple[str, ...]
     probabilities: dict[str, float]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the label, and the likeliest labels with their probabilities."""
+        label = self.label if isinstance(self.label, str) else ", ".join(self.label) or "(none)"
+        likeliest = sorted(self.probabilities.items(), key=lambda item: -item[1])[:LABELS_SHOWN]
+        return html_table(label, ["label", "probability"], likeliest)
 
 
 class Classify(ManyToOne):
