@@ -355,6 +355,7 @@ def build_model(settings: ClassifySettings, features: Features, classes: int) ->
         model.bidirectional,
         dropout,
         model.pooling,
+        pool_inputs=model.pool_inputs,
         output_dropout=settings.classify.output_dropout,
         residual=model.residual,
         recurrent_dropout=model.recurrent_dropout,
