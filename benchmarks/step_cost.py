@@ -23,7 +23,7 @@ from torch import nn
 import data
 from recurra.data.partition import partition
 from recurra.settings.structure import from_keywords
-from recurra.tasks import Classify, ClassifyTraining
+from recurra.tasks import Classify, ManyToOneTraining
 from recurra.training.optimisation import make_optimiser
 from recurra.training.step import take_step
 
@@ -71,7 +71,7 @@ def measure(bidirectional: bool, rounds: int) -> dict[str, Any]:
     )
     parts = partition(settings.data, 0)
     task = Classify.fit_features(settings, parts.train)
-    training = ClassifyTraining(task, task.examples(parts.train), task.examples(parts.valid))
+    training = ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
     ours = make_optimiser(task.model, settings.training)
     bare = Bare(len(task.features.vocabulary), bidirectional)
     theirs = torch.optim.AdamW(bare.parameters(), lr=1e-3, fused=True)

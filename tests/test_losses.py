@@ -6,7 +6,14 @@ import torch
 import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
-from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, divergence, logit_offsets
+from recurra.losses import (
+    binary_cross_entropy,
+    class_weights,
+    cross_entropy,
+    divergence,
+    logit_offsets,
+    regression_loss,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(7, 4, generator=GENERATOR, dtype=torch.float64)
@@ -79,6 +86,14 @@ def test_balanced_weights_equal_scikit_learn_and_average_to_one_over_the_rows():
 def test_a_class_without_rows_weighs_one_and_does_not_count_as_a_class():
     assert class_weights(torch.tensor([1, 0, 3])).tolist() == pytest.approx([2.0, 1.0, 4 / 6], rel=1e-6)
     assert class_weights(torch.tensor([0, 0])).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("kind", "mean"), [("mse", F.mse_loss), ("mae", F.l1_loss), ("huber", F.huber_loss)])
+def test_a_loss_of_numbers_divided_is_the_mean_of_torch_and_halves_are_widened(kind, mean):
+    outputs, target = 3 * LOGITS[:, 0], LOGITS[:, 1]
+    total, count = regression_loss(outputs, target, kind)
+    torch.testing.assert_close(total / count, mean(outputs, target))
+    assert regression_loss(outputs.bfloat16(), target, kind)[0].dtype == torch.float32
 
 
 def test_divergence_is_the_mean_of_both_kullback_leibler_divergences():

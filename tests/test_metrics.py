@@ -5,10 +5,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, hamming_loss, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    hamming_loss,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    r2_score,
+    root_mean_squared_error,
+)
 
 from recurra.errors import ShapeError
-from recurra.metrics import ClassificationMetrics, MultilabelMetrics
+from recurra.metrics import ClassificationMetrics, MultilabelMetrics, RegressionMetrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:A single label was found")  # scikit-learn, of a legal case
 
@@ -112,3 +121,25 @@ def test_labels_that_do_not_fit_are_refused(predicted, target, words):
 def test_several_labels_that_do_not_fit_are_refused(predicted, target, words):
     with pytest.raises(ShapeError, match=words):
         MultilabelMetrics(2).update(predicted, target)
+
+
+@given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=2, max_size=30), st.integers(1, 7))
+def test_numbers_in_batches_equal_scikit_learn_over_all_rows(rows, size):
+    predicted, target = (torch.tensor(column, dtype=torch.float64) for column in zip(*rows, strict=True))
+    metrics = RegressionMetrics()
+    for start in range(0, len(rows), size):
+        metrics.update(predicted[start : start + size], target[start : start + size])
+    found = metrics.compute()
+    assert found["mae"] == pytest.approx(mean_absolute_error(target, predicted), rel=1e-9)
+    assert found["rmse"] == pytest.approx(root_mean_squared_error(target, predicted), rel=1e-9)
+    if np.ptp(target.numpy()) > 1e-3:
+        assert found["r2"] == pytest.approx(r2_score(target, predicted), rel=1e-6, abs=1e-9)
+
+
+def test_numbers_that_do_not_fit_are_refused_and_none_at_all_are_zeros():
+    metrics = RegressionMetrics()
+    with pytest.raises(ShapeError, match=r"shape \[2, 1\] and targets \[2\]"):
+        metrics.update(torch.ones(2, 1), torch.ones(2))
+    assert metrics.compute() == {"mae": 0.0, "rmse": 0.0, "r2": 0.0}
+    metrics.update(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 3.0]))
+    assert metrics.compute()["r2"] == 0.0

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from recurra import workflow
-from recurra.data.partition import Given
+from recurra.configuration import read_configuration
+from recurra.data.partition import Given, check_recorded
 from recurra.run import Run, load_run
 from recurra.settings.names import Progress
+from recurra.settings.options import flat
 from recurra.settings.structure import from_keywords
-from recurra.settings.tasks import ClassifySettings
+from recurra.settings.tasks import TaskSettings
 from recurra.training.devices import choose_device
 from recurra.training.progress import ProgressDisplay, make_progress
 
@@ -24,17 +26,20 @@ def train(
     test: Any = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    config: str | Path | None = None,
     progress: bool | Progress = False,
     **settings: Any,
 ) -> Run:
     """Train a model and return its run.
 
     Args:
-        task: "classify".
+        task: "classify" or "regress".
         data: a file or several, or Python objects: a mapping of columns, a list of dictionaries.
         valid, test: a file, a fraction of the data, or Python objects like data.
         out: the run folder; None: a new one under `runs/`.
         overwrite: replace the run that is in `out`.
+        config: a settings file, as `recurra config TASK` prints it or as a run holds it (config.toml), to start from;
+            what is given beside it overrides it. Paths in it are relative to the working directory.
         progress: True for what suits the terminal, or "bar", "lines", "json", "none".
         settings: any option of `recurra train TASK`, by the same name: `hidden_size=128`.
 
@@ -45,7 +50,12 @@ def train(
     Example:
         >>> run = recurra.train("classify", data="reviews.csv", input="text", target="label")
     """
-    names: dict[str, Any] = dict(settings)
+    names: dict[str, Any] = {}
+    if config is not None:
+        names = flat(read_configuration(Path(config), task).settings)
+        if data is not None:
+            names["data"] = ()
+    names |= settings
     objects = {}
     for name, value in (("data", data), ("valid", valid), ("test", test)):
         if _names_files(value):
@@ -56,6 +66,7 @@ def train(
         task,
         from_keywords(task, **names),
         given=Given(**objects),
+        config=config,
         out=out,
         overwrite=overwrite,
         progress="auto" if progress is True else (progress or "none"),
@@ -64,14 +75,17 @@ def train(
 
 def train_settings(
     task: str,
-    settings: ClassifySettings,
+    settings: TaskSettings,
     *,
     given: Given | None = None,
+    config: str | Path | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress = "none",
 ) -> Run:
-    """`train` with the settings in one object."""
+    """`train` with the settings in one object; `config` is the file they came from, if any."""
+    if config is not None:
+        check_recorded(read_configuration(Path(config), task).record, settings.data, config, given)
     return workflow.train(
         task,
         settings,

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recurra.settings.names import RegressionLoss
+
 
 def cross_entropy(
     logits: Tensor, target: Tensor, class_weights: Tensor | None = None, label_smoothing: float = 0.0
@@ -58,6 +60,30 @@ def binary_cross_entropy(
         positive_weights = positive_weights.to(logits)
     total = F.binary_cross_entropy_with_logits(logits, target.to(logits), pos_weight=positive_weights, reduction="sum")
     return total, logits.new_tensor(target.numel())
+
+
+def regression_loss(outputs: Tensor, target: Tensor, kind: RegressionLoss) -> tuple[Tensor, Tensor]:
+    """Loss of one number a row.
+
+    sum / count is torch's `F.mse_loss`, `F.l1_loss`, or `F.huber_loss` with delta 1 (Huber, 1964).
+
+    Args:
+        outputs: [N].
+        target: [N], in the same unit.
+        kind: "mse", "mae" or "huber".
+
+    Returns:
+        Sum of the losses and count, both scalars on the outputs' device.
+    """
+    outputs = _widened(outputs)
+    target = target.to(outputs)
+    if kind == "mse":
+        total = F.mse_loss(outputs, target, reduction="sum")
+    elif kind == "mae":
+        total = F.l1_loss(outputs, target, reduction="sum")
+    else:
+        total = F.huber_loss(outputs, target, reduction="sum")
+    return total, outputs.new_tensor(len(target))
 
 
 def divergence(logits: Tensor, several: bool = False) -> Tensor:

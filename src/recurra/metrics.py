@@ -1,10 +1,12 @@
 """Metrics as accumulators: fed batch by batch they equal the metric of all rows at once, whatever the batches were.
 
-Only integers are accumulated, so nothing is lost to rounding. A ratio with nothing below the line is 0.0: the F1
-of a class without a hit, and every metric of an accumulator that has seen no row.
+Only integers are accumulated, or every number is kept, so nothing is lost to rounding. A ratio with nothing below the
+line is 0.0: the F1 of a class without a hit, and every metric of an accumulator that has seen no row.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -152,6 +154,51 @@ class MultilabelMetrics:
             "support": self.support,
         }
         return [{name: column[label].item() for name, column in columns.items()} for label in range(self.num_labels)]
+
+
+class RegressionMetrics:
+    """One number a row: mean absolute error, root mean squared error, and R² (the share of variance explained).
+
+    Equal to scikit-learn's `mean_absolute_error`, `root_mean_squared_error` and `r2_score` over all rows. Errors are
+    kept, not summed, and added once with `math.fsum`: the result does not depend on the batches or their order.
+    """
+
+    def __init__(self) -> None:
+        self._errors: list[float] = []
+        self._targets: list[float] = []
+
+    def update(self, predicted: Tensor, target: Tensor) -> None:
+        """Count a batch.
+
+        Args:
+            predicted: [N] floats.
+            target: [N] floats, the truth.
+
+        Raises:
+            ShapeError: they are not two vectors of one length.
+        """
+        if predicted.dim() != 1 or predicted.shape != target.shape:
+            raise ShapeError(
+                f"RegressionMetrics.update: predictions have shape {list(predicted.shape)} and targets "
+                f"{list(target.shape)}, expected one number a row, [N], in both"
+            )
+        truth = target.double().cpu()
+        self._targets += truth.tolist()
+        self._errors += (predicted.double().cpu() - truth).tolist()
+
+    def compute(self) -> dict[str, float]:
+        """`mae` and `rmse` in the unit of the targets, and `r2`; R² of targets without spread is 0.0."""
+        rows = len(self._errors)
+        if not rows:
+            return {"mae": 0.0, "rmse": 0.0, "r2": 0.0}
+        squares = math.fsum(error * error for error in self._errors)
+        mean = math.fsum(self._targets) / rows
+        spread = math.fsum((target - mean) ** 2 for target in self._targets)
+        return {
+            "mae": math.fsum(map(abs, self._errors)) / rows,
+            "rmse": math.sqrt(squares / rows),
+            "r2": 1.0 - squares / spread if spread else 0.0,
+        }
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:

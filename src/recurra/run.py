@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import safetensors
@@ -21,15 +22,16 @@ import torch
 
 from recurra.data.columns import inputs_of
 from recurra.data.features import TextFeatures, features_from_json
-from recurra.data.labels import Labels
 from recurra.data.partition import FileRecord, check_unchanged, partition, read_labelled
 from recurra.data.readers import table_from_python
 from recurra.data.table import Table
 from recurra.errors import InputError, RecurraError, RunError
 from recurra.files import read_bounded, write_whole
-from recurra.settings.tasks import ClassifySettings
+from recurra.html import html_table
+from recurra.metrics import ClassificationMetrics
+from recurra.settings.tasks import TaskSettings
 from recurra.settings.toml import from_toml, to_toml
-from recurra.tasks import TASKS, Classify, Prediction
+from recurra.tasks import TASKS, Classify, ManyToOne
 
 FORMAT = 1
 MEGABYTE = 1 << 20
@@ -49,12 +51,12 @@ class Run:
 
     Args:
         path: the folder.
-        task: features, labels and model.
+        task: features, targets and model.
         files: the data files that made it; empty where the data came as Python objects.
         result: what `result.json` holds.
     """
 
-    def __init__(self, path: Path, task: Classify, files: tuple[FileRecord, ...], result: dict[str, Any]) -> None:
+    def __init__(self, path: Path, task: ManyToOne, files: tuple[FileRecord, ...], result: dict[str, Any]) -> None:
         self.path, self.files, self.result = path, files, result
         self._task = task
 
@@ -64,19 +66,28 @@ class Run:
         return self._task.name
 
     @property
-    def settings(self) -> ClassifySettings:
+    def settings(self) -> TaskSettings:
         """Every setting that made the run."""
-        return self._task.settings
+        return cast(TaskSettings, self._task.settings)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of the logits."""
-        return self._task.labels.names
+        """The classes, in the order of the logits.
+
+        Raises:
+            InputError: the run answers numbers.
+        """
+        return self._classes().targets.names
 
     @property
     def model(self) -> torch.nn.Module:
         """The trained model, in evaluation mode."""
         return self._task.model
+
+    @property
+    def parts(self) -> ManyToOne:
+        """The task behind the run: features, targets and model."""
+        return self._task
 
     @property
     def reads_text(self) -> bool:
@@ -90,7 +101,7 @@ class Run:
             data: a labelled file, or Python objects as for `train`; None: the test data of the run.
 
         Returns:
-            accuracy, macro_f1, loss (nats), examples.
+            accuracy, macro_f1, loss (nats), examples; of a regression mae, rmse, r2, loss, examples.
 
         Raises:
             InputError: no data is given and the run's came as Python objects, or its files have changed.
@@ -103,15 +114,17 @@ class Run:
         """[C, C] rows counted, row = truth, column = prediction, in the order of `labels`; data as in `evaluate`.
 
         Raises:
-            InputError: the run gives several labels a row.
+            InputError: the run gives several labels a row, or numbers.
         """
-        matrix = self._task.score(self._task.examples(self._table(data))).confusion
-        if matrix is None:
+        task = self._classes()
+        examples = task.examples(self._table(data))
+        counted = task.counted(task.outputs(examples.encoded), examples.targets)
+        if not isinstance(counted, ClassificationMetrics):
             raise InputError(f"{self.path}: a row has several labels here, and a confusion matrix needs one")
-        return matrix.numpy()
+        return counted.confusion.numpy()
 
-    def predict(self, inputs: Iterable[Any] | Mapping[str, Any]) -> list[Prediction]:
-        """A prediction for each input, in order.
+    def predict(self, inputs: Iterable[Any] | Mapping[str, Any]) -> list[Any]:
+        """A prediction for each input, in order: label and probabilities, or the value of a regression.
 
         Args:
             inputs: texts, or series and vectors as in training; or a mapping of columns with the run's input column.
@@ -121,26 +134,19 @@ class Run:
         """
         table = table_from_python(inputs if isinstance(inputs, Mapping) else {"input": list(inputs)})
         answers = []
-        for row, answer in enumerate(self._task.predict(self._inputs(table))):
+        for row, answer in enumerate(self._task.predict(self._inputs(table), self._task.decode)):
             if isinstance(answer, RecurraError):
                 raise table.place(row).error(str(answer)) from answer
             answers.append(answer)
         return answers
 
-    def decode(self, logits: torch.Tensor) -> Prediction:
-        """One row of logits as an answer."""
-        return self._task.prediction(logits)
-
     def predict_rows(self, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-        """A dictionary fit for JSON for each row: label and probabilities, or error. Rows may be errors already."""
-        for answer in self._task.predict(rows):
-            if isinstance(answer, RecurraError):
-                yield {"error": str(answer)}
-            else:
-                label = list(answer.label) if isinstance(answer.label, tuple) else answer.label
-                # what a row's neighbours in the batch change lies beyond the sixth digit
-                shown = {name: round(value, 6) for name, value in answer.probabilities.items()}
-                yield {"label": label, "probabilities": shown}
+        """A dictionary fit for JSON for each row: label and probabilities, value, or error.
+
+        Rows may be errors already.
+        """
+        for answer in self._task.predict(rows, self._task.answers):
+            yield {"error": str(answer)} if isinstance(answer, RecurraError) else answer
 
     def inputs_of(self, path: Path, format: str | None = None) -> list[Any]:
         """The inputs of a file in any format the task trains on; targets are not needed.
@@ -162,8 +168,8 @@ class Run:
             "bidirectional": model.bidirectional,
             "pooling": model.pooling,
             "parameters": sum(one.numel() for one in self._task.model.parameters()),
-            "labels": list(self.labels),
-            **{key: self.result[key] for key in ("accuracy", "macro_f1", "training_seconds") if key in self.result},
+            **({"labels": list(self.labels)} if isinstance(self._task, Classify) else {}),
+            **{key: self.result[key] for key in (*self._task.metrics, "training_seconds") if key in self.result},
             "data": [asdict(record) for record in self.files],
         }
 
@@ -175,7 +181,12 @@ class Run:
         if not self.files:
             raise InputError(f"{self.path}: the data of this run came as Python objects; give evaluate its data")
         check_unchanged(self.files)
-        return partition(self.settings.data, self.settings.training.seed).test
+        return partition(self.settings.data, self.settings.training.seed, stratified=self._task.stratified).test
+
+    def _classes(self) -> Classify:
+        if not isinstance(self._task, Classify):
+            raise InputError(f"{self.path}: this run is a {self.task} run, which has no classes")
+        return self._task
 
     def _inputs(self, table: Table) -> list[Any]:
         if not self.settings.data.input and len(table.columns) == 1:
@@ -185,13 +196,32 @@ class Run:
         return inputs_of(table, self.settings.data)
 
     def __repr__(self) -> str:
-        score = self.result.get("accuracy")
-        return f"Run({str(self.path)!r}, {self.task}" + (f", accuracy={score:.4f})" if score is not None else ")")
+        metric = self._task.metric
+        score = f", {metric}={self.result[metric]:.4f}" if metric in self.result else ""
+        return f"Run({str(self.path)!r}, {self.task}{score})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the scores beside the baselines' where there are some."""
+        measured = [name for name in self._task.metrics if name in self.result]
+        baselines = baseline_names(self.result, measured)
+        rows = [
+            [name, self.result[name], self.result.get(f"valid_{name}")]
+            + [self.result.get(f"baseline_{one}_{name}") for one in baselines]
+            for name in measured
+        ]
+        title = f"{self.task} run {self.path}: {self.settings.model.cell} of {self.settings.model.hidden_size}"
+        return html_table(title, ["metric", "test", "validation", *baselines], rows)
 
 
-def save_beginning(folder: Path, task: Classify, files: tuple[FileRecord, ...], version: str) -> None:
+def baseline_names(result: Mapping[str, Any], metrics: Iterable[str]) -> list[str]:
+    """The baselines that a result was measured beside: `linear` of the key baseline_linear_accuracy."""
+    pattern = re.compile(rf"baseline_([a-z]+)_(?:{'|'.join(map(re.escape, metrics))})")
+    return list(dict.fromkeys(match[1] for match in map(pattern.fullmatch, result) if match))
+
+
+def save_beginning(folder: Path, task: ManyToOne, files: tuple[FileRecord, ...], version: str) -> None:
     """What a training needs to go on from its folder alone: settings, features and labels."""
-    content = {"labels": task.labels.to_json(), "features": task.features.to_json()}
+    content = {**task.to_json(), "features": task.features.to_json()}
     if task.features.tokenizer_json is not None:
         write_whole(folder / "tokenizer.json", task.features.tokenizer_json)
     write_whole(folder / "features.json", json.dumps(content, ensure_ascii=True))
@@ -247,7 +277,7 @@ def load_run(folder: Path, device: torch.device | str = "cpu") -> Run:
     return Run(folder, task, files, _json(folder, "result.json"))
 
 
-def load_beginning(folder: Path, device: torch.device | str = "cpu") -> tuple[Classify, tuple[FileRecord, ...]]:
+def load_beginning(folder: Path, device: torch.device | str = "cpu") -> tuple[ManyToOne, tuple[FileRecord, ...]]:
     """The task of a folder with fresh weights, and its data files: what `save_beginning` wrote.
 
     Raises:
@@ -266,11 +296,10 @@ def load_beginning(folder: Path, device: torch.device | str = "cpu") -> tuple[Cl
     has_tokenizer = (folder / "tokenizer.json").exists()
     tokenizer = _read(folder, "tokenizer.json").decode("utf-8", "replace") if has_tokenizer else None
     try:
-        labels = Labels.from_json(saved["labels"])
         features = features_from_json(saved["features"], tokenizer)
+        return TASKS[name].from_json(settings, features, saved, device), files
     except (KeyError, TypeError, ValueError, RunError) as error:
         raise RunError(f"{folder / 'features.json'} is damaged: {error}") from error
-    return TASKS[name](settings, features, labels, device), files
 
 
 def _load_weights(model: torch.nn.Module, content: bytes, path: Path) -> None:

@@ -21,27 +21,34 @@ from recurra.data.labels import Labels
 from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
 from recurra.errors import InputError, RecurraError, RunError, SettingsError
 from recurra.files import make_folder, sha256
+from recurra.report.card import write_card
 from recurra.report.classification import write_classification_report
+from recurra.report.regression import write_regression_report
 from recurra.run import Run, load_beginning, load_run, save_beginning, save_end
 from recurra.settings.groups import DataSettings, as_fraction
-from recurra.settings.names import check_name
-from recurra.settings.tasks import ClassifySettings
-from recurra.tasks import TASKS, Classify, ClassifyTraining
+from recurra.settings.names import check_task
+from recurra.settings.options import flat
+from recurra.settings.tasks import TaskSettings
+from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining, take_weights, with_structure
+from recurra.training.checkpoint import checkpoints
 from recurra.training.devices import choose_device
 from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
+from recurra.training.refit import FOLDER as REFIT
 from recurra.training.refit import refit
+from recurra.training.trackers import make_trackers, tracked
 
 VERSION = recurra.__version__
+REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
 OVERWRITTEN = (
     "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
-    "manifest.json", "report.html", "checkpoints", "plots", "refit",
+    "manifest.json", "report.html", "README.md", "checkpoints", "plots", REFIT, "tensorboard", "wandb",
 )  # fmt: skip
 
 
 def train(
     task_name: str,
-    settings: ClassifySettings,
+    settings: TaskSettings,
     *,
     given: Given,
     out: Path | None,
@@ -62,20 +69,28 @@ def train(
         InputError: settings or data are at fault, or the folder is taken.
         WorkError: training failed.
     """
-    check_name("task", task_name, TASKS)
+    check_task(task_name)
     settings = _with_whole_paths(settings)
     settings.check()
     _check_folder(out, overwrite)
     device = choose_device(settings.training.device)
-    parts = partition(settings.data, settings.training.seed, given)
-    task = TASKS[task_name].fit_features(settings, parts.train, device)
+    trackers = make_trackers(settings.training.track)
+    kind = TASKS[task_name]
+    start = _start(settings, device)
+    if start is not None:
+        settings = with_structure(settings, start.settings)
+    parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
+    task = kind.fit_features(settings, parts.train, device, start)
+    if start is not None and not take_weights(task, start):
+        progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
     training = _training(task, parts)
     test = task.examples(parts.test)
     folder = _make(out or _new_folder(task_name), overwrite)
     save_beginning(folder, task, parts.files, VERSION)
-    result = fit(training, task.settings.training, folder, progress)
-    task, result = _refitted(training, result, folder, progress)
-    return _finish(folder, training, task, test, result, parts.files)
+    with tracked(progress, trackers, folder, flat(task.settings)) as display:
+        result = fit(training, task.settings.training, folder, display)
+        task, result = _refitted(training, result, start, folder, display)
+        return _finish(folder, training, task, test, result, parts.files)
 
 
 def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) -> Run:
@@ -89,6 +104,7 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
     if (folder / "manifest.json").exists():
         return load_run(folder)
     task, files = load_beginning(folder)
+    trackers = make_trackers(task.settings.training.track)
     device = choose_device(task.settings.training.device)
     task.device = device
     task.model.to(device)
@@ -96,13 +112,18 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
         raise InputError(
             f"{folder}: the data of this run came as Python objects; call recurra.resume with data=… to go on"
         )
+    again = folder / REFIT if task.settings.training.refit else folder
+    start = None if checkpoints(again) else _start(task.settings, device)
+    if start is not None:
+        take_weights(task, start)  # a checkpoint of the first training, where there is one, takes their place
     check_unchanged(files)
-    parts = partition(task.settings.data, task.settings.training.seed, given)
+    parts = partition(task.settings.data, task.settings.training.seed, given, stratified=task.stratified)
     training = _training(task, parts)
     test = task.examples(parts.test)
-    result = fit(training, task.settings.training, folder, progress, resume=True)
-    task, result = _refitted(training, result, folder, progress, resume=True)
-    return _finish(folder, training, task, test, result, files)
+    with tracked(progress, trackers, folder, flat(task.settings), resumed=True) as display:
+        result = fit(training, task.settings.training, folder, display, resume=True)
+        task, result = _refitted(training, result, start, folder, display, resume=True)
+        return _finish(folder, training, task, test, result, files)
 
 
 def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
@@ -145,27 +166,35 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
     return {**found, "problems": problems}
 
 
-def _training(task: Classify, parts: Parts) -> ClassifyTraining:
-    return ClassifyTraining(task, task.examples(parts.train), task.examples(parts.valid))
+def _training(task: ManyToOne, parts: Parts) -> ManyToOneTraining:
+    return ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
 
 
 def _refitted(
-    training: ClassifyTraining, first: FitResult, folder: Path, progress: ProgressDisplay, *, resume: bool = False
-) -> tuple[Classify, FitResult]:
+    training: ManyToOneTraining,
+    first: FitResult,
+    start: ManyToOne | None,
+    folder: Path,
+    progress: ProgressDisplay,
+    *,
+    resume: bool = False,
+) -> tuple[ManyToOne, FitResult]:
     """The task whose weights the run keeps, and the first training's result with the seconds of both."""
     settings = training.task.settings.training
     if not settings.refit:
         return training.task, first
     again = training.again()
+    if start is not None:
+        take_weights(again.task, start)
     second = refit(again, settings, first, folder, progress, resume=resume)
     return again.task, replace(first, seconds=first.seconds + second.seconds)
 
 
 def _finish(
     folder: Path,
-    training: ClassifyTraining,
-    task: Classify,
-    test: Any,
+    training: ManyToOneTraining,
+    task: ManyToOne,
+    test: Examples,
     fitted: FitResult,
     files: tuple[FileRecord, ...],
 ) -> Run:
@@ -201,18 +230,24 @@ def _finish(
     }
     run = Run(folder, task, files, result)
     task.model.eval()
-    write_classification_report(run, training, test, score, fitted.history)
+    REPORTS[task.name](run, training, test, score, fitted.history)
+    write_card(run, training, test)
     save_end(run, VERSION)
     return run
 
 
-def _with_whole_paths(settings: ClassifySettings) -> ClassifySettings:
+def _start(settings: TaskSettings, device: torch.device) -> ManyToOne | None:
+    """The task to start from, where the settings name a run."""
+    return load_run(Path(settings.training.init), device).parts if settings.training.init else None
+
+
+def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
     """Files by absolute path: the run is then the same from every working directory."""
 
     def whole(value: str) -> str:
         return value if as_fraction(value) is not None else str(Path(value).absolute())
 
-    data = settings.data
+    data, init = settings.data, settings.training.init
     return replace(
         settings,
         data=replace(
@@ -221,6 +256,7 @@ def _with_whole_paths(settings: ClassifySettings) -> ClassifySettings:
             valid=whole(data.valid),
             test=whole(data.test),
         ),
+        training=replace(settings.training, init=init and str(Path(init).absolute())),
     )
 
 

@@ -18,15 +18,15 @@ FLOORS = {
     11: {"workflow"},
     10: {"training", "report", "export"},
     9: {"explanation"},
-    8: {"run"},
+    8: {"run", "catalogue"},
     7: {"tasks"},
-    6: {"streaming"},
+    6: {"streaming", "configuration"},
     5: {"models", "data", "baselines", "losses", "metrics", "statistics", "laws"},
     4: {"nn"},
     3: {"engines"},
     2: {"cells"},
     1: {"state", "sequence", "randomness", "files", "settings"},
-    0: {"errors"},
+    0: {"errors", "html"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 PUBLIC = "recurra"  # the package's own __init__: anyone may read its version, and it binds names at first use only

@@ -14,6 +14,8 @@ from recurra.report.plots import (
     images,
     length_histogram,
     length_numbers,
+    scatter,
+    scatter_numbers,
 )
 from recurra.report.saving import png_bytes
 
@@ -121,3 +123,12 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone():
     png_bytes(curves(HISTORY, "accuracy"))
     png_bytes(confusion(np.eye(3, dtype=np.int64), ["a", "b", "c"]))
     assert dict(mpl.rcParams) == before
+
+
+def test_a_scatter_has_a_point_a_row_and_the_line_of_equal_numbers():
+    truths, values = np.array([1.0, 2.0, 4.0]), np.array([1.5, 2.0, 3.0])
+    line, points = scatter(truths, values).axes[0].lines
+    assert points.get_xydata().tolist() == [[1.0, 1.5], [2.0, 2.0], [4.0, 3.0]]
+    assert line.get_xydata().tolist() == [[1.0, 1.0], [4.0, 4.0]]
+    assert scatter_numbers(truths, values)[0] == points.get_xydata().tolist()
+    assert png_bytes(scatter(truths[:0], values[:0]))

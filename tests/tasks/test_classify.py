@@ -15,7 +15,7 @@ import recurra
 from recurra.data.partition import Given, partition
 from recurra.errors import DataError, InputError, SettingsError
 from recurra.settings.structure import from_keywords
-from recurra.tasks import Classify, ClassifyTraining
+from recurra.tasks import Classify, ManyToOneTraining
 
 QUICK: dict[str, Any] = {"epochs": 8, "hidden_size": 16, "lr": 0.02, "threads": 1, "patience": 0}
 
@@ -164,7 +164,7 @@ def test_two_passes_without_dropout_agree_and_with_it_their_disagreement_is_adde
         settings = from_keywords("classify", rdrop=rdrop, output_dropout=dropout, embedding_dropout=dropout)
         parts = partition(settings.data, 0, Given(data=data))
         task = Classify.fit_features(settings, parts.train)
-        training = ClassifyTraining(task, task.examples(parts.train), task.examples(parts.valid))
+        training = ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
         task.model.train()
         torch.manual_seed(3)
         total, count = training.loss(training.batch([0, 1, 2, 3, 4], 0))
@@ -228,6 +228,6 @@ def test_a_training_batch_is_a_pure_function_of_rows_and_seed() -> None:
     settings = from_keywords("classify", word_dropout=0.5, char_noise=0.3)
     parts = partition(settings.data, 0, Given(texts(50)))
     task = Classify.fit_features(settings, parts.train)
-    training = ClassifyTraining(task, task.examples(parts.train), task.examples(parts.valid))
+    training = ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
     one, same, other = (training.batch([0, 1, 2], seed).inputs.values for seed in (1, 1, 2))
     assert torch.equal(one, same) and not (one.shape == other.shape and torch.equal(one, other))

@@ -16,7 +16,7 @@ from recurra.data.partition import Given, partition
 from recurra.data.table import concatenate
 from recurra.errors import SettingsError
 from recurra.settings.structure import from_keywords
-from recurra.tasks import Classify, ClassifyTraining
+from recurra.tasks import Classify, ManyToOneTraining
 from recurra.training.loop import fit
 from recurra.training.progress import Silent
 from recurra.training.protocol import Interrupted
@@ -46,9 +46,9 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def break_at(monkeypatch: pytest.MonkeyPatch, batch: int, what: BaseException | int) -> None:
     """Raise, or send a signal, while that batch is made, counted over both trainings."""
-    made, original = [0], ClassifyTraining.batch
+    made, original = [0], ManyToOneTraining.batch
 
-    def batch_or_end(self: ClassifyTraining, indices: list[int], step_seed: int) -> Any:
+    def batch_or_end(self: ManyToOneTraining, indices: list[int], step_seed: int) -> Any:
         made[0] += 1
         if made[0] == batch:
             if isinstance(what, BaseException):
@@ -56,7 +56,7 @@ def break_at(monkeypatch: pytest.MonkeyPatch, batch: int, what: BaseException | 
             signal.raise_signal(what)
         return original(self, indices, step_seed)
 
-    monkeypatch.setattr(ClassifyTraining, "batch", batch_or_end)
+    monkeypatch.setattr(ManyToOneTraining, "batch", batch_or_end)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_the_weights_are_those_of_a_training_on_all_labelled_rows(whole: recurra
     everything = task.examples(concatenate([parts.train, parts.valid]))
     steps = whole.result["best_step"]
     bounded = replace(settings.training, max_steps=steps, evaluate_every=steps)
-    fit(ClassifyTraining(task, everything, everything), bounded, tmp_path, Silent())
+    fit(ManyToOneTraining(task, everything, everything), bounded, tmp_path, Silent())
     assert same(weights(whole), dict(task.model.state_dict()))
 
 

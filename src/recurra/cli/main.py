@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from recurra import __version__
+from recurra.cli.configuration import config
 from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
 from recurra.cli.evaluate import evaluate
 from recurra.cli.info import info
 from recurra.cli.predict import predict
+from recurra.cli.runs import runs
 from recurra.cli.train import train_app
 from recurra.errors import RecurraError
 
@@ -32,7 +34,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (train_app, evaluate, predict, info, demo, doctor):
+for command in (train_app, config, evaluate, predict, info, runs, demo, doctor):
     app.command(command)
 app.register_install_completion_command(name="--install-completion", add_to_startup=True)
 

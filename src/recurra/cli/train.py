@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 
+from recurra.cli.configuration import ConfigFile, fill_from_file, task_of
 from recurra.cli.show import print_text, table
 from recurra.errors import SettingsError
 from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
-from recurra.settings.names import TASKS, Progress, check_name, did_you_mean
-from recurra.settings.tasks import ClassifyOptions, ClassifySettings
+from recurra.settings.names import TASKS, Progress, TaskName, check_task, did_you_mean
+from recurra.settings.tasks import ClassifyOptions, ClassifySettings, RegressOptions, RegressSettings, TaskSettings
 
 if TYPE_CHECKING:
     from recurra.run import Run
 
-train_app = App(name="train", help="Train a model: `recurra train TASK -h` lists the options of a task.")
+train_app = App(
+    name="train", help="Train a model: `recurra train TASK -h` lists the options of a task.", config=fill_from_file
+)
 
 
 def _flat(title: str, order: int) -> Parameter:
@@ -37,7 +41,17 @@ ProgressKind = Annotated[
 ]
 
 
-@train_app.command(group_parameters=Group("Run", sort_key=1))
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What is no setting of a run: where it goes and what is seen of it."""
+
+    config: ConfigFile = None
+    out: OutFolder = None
+    overwrite: Annotated[bool, Parameter(help="Replace the run folder if it exists.", negative="")] = False
+    progress: ProgressKind = "auto"
+
+
+@train_app.command
 def classify(
     *,
     data: Annotated[DataSettings, _flat("Data", 2)] = DataSettings(),
@@ -45,21 +59,26 @@ def classify(
     model: Annotated[ModelSettings, _flat("Model", 4)] = ModelSettings(),
     training: Annotated[TrainingSettings, _flat("Training", 5)] = TrainingSettings(),
     options: Annotated[ClassifyOptions, _flat("Classification", 6)] = ClassifyOptions(),
-    out: OutFolder = None,
-    overwrite: Annotated[bool, Parameter(help="Replace the run folder if it exists.", negative="")] = False,
-    progress: ProgressKind = "auto",
+    run: Annotated[RunOptions, _flat("Run", 1)] = RunOptions(),
 ) -> None:
     """Classify sequences: texts, series of numbers or vectors, single vectors; one label a row or several."""
     settings = ClassifySettings(data=data, text=text, model=model, training=training, classify=options)
-    settings.check()
-    if not data.data:
-        raise SettingsError(
-            "there is no data; give a file with --data, as in: recurra train classify --data reviews.csv"
-        )
+    _train("classify", settings, run)
 
-    from recurra import api
 
-    _finish(api.train_settings("classify", settings, out=out, overwrite=overwrite, progress=progress))
+@train_app.command
+def regress(
+    *,
+    data: Annotated[DataSettings, _flat("Data", 2)] = DataSettings(),
+    text: Annotated[TextSettings, _flat("Text", 3)] = TextSettings(),
+    model: Annotated[ModelSettings, _flat("Model", 4)] = ModelSettings(),
+    training: Annotated[TrainingSettings, _flat("Training", 5)] = TrainingSettings(),
+    options: Annotated[RegressOptions, _flat("Regression", 6)] = RegressOptions(),
+    run: Annotated[RunOptions, _flat("Run", 1)] = RunOptions(),
+) -> None:
+    """Answer a number for each sequence: texts, series of numbers or vectors, single vectors."""
+    settings = RegressSettings(data=data, text=text, model=model, training=training, regress=options)
+    _train("regress", settings, run)
 
 
 @train_app.default
@@ -69,8 +88,12 @@ def resume(
     progress: ProgressKind = "auto",
 ) -> None:
     """Train a model: `recurra train TASK -h` lists the options of a task; --resume goes on with a run."""
+    if task := task_of(unknown):
+        again = [task, *unknown, "--progress", progress]
+        train_app(again, exit_on_error=False, print_error=False, result_action="return_value")
+        return
     if unknown and not unknown[0].startswith("-"):
-        check_name("task", unknown[0], TASKS)
+        check_task(unknown[0])
     if unknown:
         known = ("--resume", "--progress")
         raise SettingsError(
@@ -83,6 +106,22 @@ def resume(
     from recurra import api
 
     _finish(api.resume(resume, progress=progress))
+
+
+def _train(task: TaskName, settings: TaskSettings, run: RunOptions) -> None:
+    settings.check()
+    if not settings.data.data and run.config is None:
+        raise SettingsError(
+            f"there is no data; give a file with --data, as in: recurra train {task} --data reviews.csv"
+        )
+
+    from recurra import api
+
+    _finish(
+        api.train_settings(
+            task, settings, config=run.config, out=run.out, overwrite=run.overwrite, progress=run.progress
+        )
+    )
 
 
 def _finish(run: Run) -> None:

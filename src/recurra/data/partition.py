@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,14 @@ class Parts:
     files: tuple[FileRecord, ...]
 
 
-def partition(settings: DataSettings, seed: int, given: Given | None = None) -> Parts:
+def partition(settings: DataSettings, seed: int, given: Given | None = None, *, stratified: bool = True) -> Parts:
     """Read and cut the data of a run: the same rows for the same files and seed, on every machine.
+
+    Args:
+        settings: which files and columns, and the fractions.
+        seed: chooses the rows of each part.
+        given: data that came as Python objects.
+        stratified: whether each part has its share of every target (labels; numbers are cut without regard to them).
 
     Raises:
         DataError: a file or a row that cannot be used, or too few rows to cut.
@@ -63,8 +70,8 @@ def partition(settings: DataSettings, seed: int, given: Given | None = None) -> 
         whole = concatenate([_read(path, settings, "train", files) for path in settings.data])
     else:
         raise InputError("data: no data is given; name a file with --data FILE")
-    test, whole = _part(whole, settings.test, given.test, "test", settings, seed, files)
-    valid, whole = _part(whole, settings.valid, given.valid, "valid", settings, seed, files)
+    test, whole = _part(whole, settings.test, given.test, "test", settings, seed, files, stratified)
+    valid, whole = _part(whole, settings.valid, given.valid, "valid", settings, seed, files, stratified)
     return Parts(whole, valid, test, tuple(files))
 
 
@@ -97,6 +104,47 @@ def check_unchanged(files: tuple[FileRecord, ...]) -> None:
             raise DataError("has changed since this run began; put the old file back, or train anew", path)
 
 
+def check_recorded(
+    record: Mapping[str, Any], settings: DataSettings, source: str | Path, given: Given | None = None
+) -> None:
+    """Refuse to repeat a run on other data than its own; files that the settings no longer name are no matter.
+
+    Args:
+        record: the table [record] of a settings file; without `files` in it the file is no run's.
+        settings: what is trained on now.
+        source: the settings file.
+        given: data that comes as Python objects now.
+
+    Raises:
+        DataError: a file is gone or has changed.
+        InputError: the run's data came as Python objects, and none is given now.
+    """
+    if "files" not in record or (given is not None and given.data is not None):
+        return
+    try:
+        files = [FileRecord(**one) for one in record["files"]]
+        fingerprints = {str(one.path): str(one.sha256) for one in files}
+    except TypeError as error:
+        raise InputError(f"{source}: the table [record] is not as a run writes it; leave it out") from error
+    if not files and not settings.data:
+        raise InputError(
+            f"{source}: the data of this run came as Python objects; name a file with --data, or call recurra.train "
+            "with config=… and data=…"
+        )
+    for path in (*settings.data, settings.valid, settings.test):
+        expected = fingerprints.get(str(Path(path).resolve())) if as_fraction(path) is None else None
+        if expected is None:
+            continue
+        if not Path(path).exists():
+            raise DataError(f"made the run of {source} and is no longer there; put it back, or name another", path)
+        if sha256(Path(path)) != expected:
+            raise DataError(
+                f"has changed since the run of {source}; put the old file back, or leave out the table [record] there "
+                "to train on this one",
+                path,
+            )
+
+
 def _read(path: str, settings: DataSettings, split: str, files: list[FileRecord]) -> Table:
     table = read_labelled(path, settings)
     files.append(FileRecord(str(Path(path).resolve()), sha256(Path(path)), len(table), split))
@@ -111,6 +159,7 @@ def _part(
     settings: DataSettings,
     seed: int,
     files: list[FileRecord],
+    stratified: bool,
 ) -> tuple[Table, Table]:
     """The part called `name`, and what is left."""
     if given is not None:
@@ -118,7 +167,7 @@ def _part(
     fraction = as_fraction(wanted)
     if fraction is None:
         return _read(wanted, settings, name, files), whole
-    targets = label_values(whole, target_columns(whole, settings))
+    targets = label_values(whole, target_columns(whole, settings)) if stratified else None
     rest, part = cut(len(whole), fraction, seed_of(seed, name), targets)
     if not rest or not part:
         raise DataError(

@@ -64,6 +64,10 @@ class Table:
         """Where a row stands, counted from 0 in this table."""
         return Place(self.sources[row] if self.sources else self.source, self.lines[row], column)
 
+    def column_place(self, column: str) -> Place:
+        """A whole column, for what is wrong with no single row."""
+        return Place(self.source, None, column)
+
     def select(self, indices: Sequence[int]) -> Table:
         """The rows with these indices, in this order."""
         return Table(

@@ -167,6 +167,30 @@ def length_numbers(lengths: Sequence[int]) -> Numbers:
     return [list(bar) for bar in _bins(lengths)], ["from", "to", "sequences"]
 
 
+def scatter(truths: NDArray[np.float64], values: NDArray[np.float64]) -> Figure:
+    """Answered against true numbers, with the line on which they are equal.
+
+    Args:
+        truths, values: [N], in one unit.
+    """
+    figure = _figure(WIDTH, WIDTH * 0.8)
+    axes = figure.subplots()
+    _plain(axes)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    if len(truths):
+        ends = [float(min(truths.min(), values.min())), float(max(truths.max(), values.max()))]
+        axes.plot(ends, ends, color=ORANGE, linewidth=1.4, zorder=2)
+        alpha = 0.8 if len(truths) <= 200 else 0.4 if len(truths) <= 2000 else 0.15
+        axes.plot(truths, values, "o", color=BLUE, markersize=4, alpha=alpha, markeredgewidth=0, zorder=3)
+    _axis_labels(axes, "true", "answered")
+    return figure
+
+
+def scatter_numbers(truths: NDArray[np.float64], values: NDArray[np.float64]) -> Numbers:
+    """A row of the data a row."""
+    return [[float(truth), float(value)] for truth, value in zip(truths, values, strict=True)], ["true", "answered"]
+
+
 def images(pictures: Sequence[NDArray[np.float32]], captions: Sequence[str], columns: int = 6) -> Figure:
     """Small grey images in a grid, a caption under each.
 

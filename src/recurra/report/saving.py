@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,11 +9,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from recurra.files import make_folder, write_whole
+from recurra.report.inert_csv import Cell, csv_text
 
 DOTS_PER_INCH = 200
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
-
-Cell = str | int | float | None
 
 
 def save_plot(folder: Path, name: str, figure: Figure, rows: Iterable[Sequence[Cell]], header: Sequence[str]) -> bytes:
@@ -49,22 +46,4 @@ def png_bytes(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def csv_text(rows: Iterable[Sequence[Cell]], header: Sequence[str]) -> str:
-    """A CSV table that no spreadsheet runs: text that looks like a formula starts with an apostrophe.
-
-    Numbers stay numbers, negative ones too; None is an empty cell.
-    """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([_inert(cell) for cell in header])
-    writer.writerows([_inert(cell) for cell in row] for row in rows)
-    return buffer.getvalue()
-
-
-def _inert(cell: Cell) -> Cell:
-    if not isinstance(cell, str):
-        return cell
-    # a lone surrogate has no UTF-8, and many readers stop at NUL
-    cell = cell.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
-    cell = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv in Python 3.11 does not quote a cell for a lone \r
-    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
+__all__ = ["DOTS_PER_INCH", "Cell", "csv_text", "png_bytes", "save_plot"]

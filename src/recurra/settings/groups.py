@@ -12,6 +12,7 @@ from recurra.settings.names import (
     Optimizer,
     Precision,
     Schedule,
+    TrackerName,
     Unit,
     check_pooling,
 )
@@ -144,7 +145,7 @@ class TrainingSettings:
     patience: int = 5
     """Evaluations without a better validation metric before training stops; 0: never stop early."""
     metric: str = ""
-    """Validation metric that chooses the best weights. Default: accuracy; macro_f1 with several labels."""
+    """Validation metric that chooses the best weights. Default: accuracy; macro_f1 with several labels; rmse."""
     evaluate_every: int = 0
     """Steps between evaluations; 0: once an epoch."""
     refit: bool = False
@@ -153,6 +154,8 @@ class TrainingSettings:
     """Decay of an exponential average of the weights, used for evaluation and kept (0.999, say); 0: none."""
     checkpoint_every: float = 10.0
     """Seconds between checkpoints; one is also written at each evaluation."""
+    init: str = ""
+    """Run to start from: its weights and vocabulary; its model options are taken over where they are not given."""
     seed: int = 0
     """Seed of splits, weights, order and noise."""
     threads: int = 0
@@ -161,6 +164,8 @@ class TrainingSettings:
     """Device: auto, cpu, cuda, cuda:N or mps."""
     precision: Precision = "fp32"
     """Number format of the arithmetic; bf16 where the device has it."""
+    track: tuple[TrackerName, ...] = ()
+    """Where the numbers of each evaluation go too: tensorboard, trackio, wandb or mlflow; may be repeated."""
 
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""
@@ -173,6 +178,7 @@ class TrainingSettings:
         ):  # fmt: skip
             _require(getattr(self, name) >= 0, f"{name}: {getattr(self, name)} is below 0", found)
         _require(0 < self.lr < float("inf"), f"lr: {self.lr} is not a positive number", found)
+        _require(len(set(self.track)) == len(self.track), "track: names one tracker twice; name each once", found)
         for name in ("label_smoothing", "average"):
             _require(0 <= getattr(self, name) < 1, f"{name}: {getattr(self, name)} is not in [0, 1)", found)
         if self.refit and self.schedule == "plateau":

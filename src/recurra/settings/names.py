@@ -15,16 +15,30 @@ PoolingName = Literal["last", "mean", "max", "attention"]
 InputKind = Literal["auto", "text", "series", "vector"]
 Unit = Literal["word", "char", "bpe"]
 ClassWeights = Literal["none", "balanced"]
+RegressionLoss = Literal["mse", "mae", "huber"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "plateau"]
 Precision = Literal["fp32", "bf16"]
 Progress = Literal["auto", "bar", "lines", "json", "none"]
-TaskName = Literal["classify"]
+TaskName = Literal["classify", "regress"]
+TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 DemoName = Literal["digits"]
 
 CELLS: tuple[str, ...] = get_args(CellName)
 POOLINGS: tuple[str, ...] = get_args(PoolingName)
 TASKS: tuple[str, ...] = get_args(TaskName)
+TASKS_TO_COME = ("tag", "model", "translate", "forecast", "transcribe", "caption")
+OTHER_WORDS = {  # what users of other tools call a task → what it is called here; without hyphens and blanks
+    "sentiment": "classify", "classification": "classify", "classifier": "classify", "textclassification": "classify",
+    "regression": "regress", "regressor": "regress",
+    "lm": "model", "languagemodel": "model", "languagemodeling": "model", "causallm": "model",
+    "seq2seq": "translate", "summarize": "translate", "summarise": "translate", "summarization": "translate",
+    "chat": "translate", "translation": "translate", "mt": "translate", "nmt": "translate", "text2text": "translate",
+    "pos": "tag", "ner": "tag", "tagging": "tag", "tokenclassification": "tag",
+    "asr": "transcribe", "speech": "transcribe", "stt": "transcribe", "speechrecognition": "transcribe",
+    "timeseries": "forecast", "forecasting": "forecast",
+    "captioning": "caption", "imagecaptioning": "caption",
+}  # fmt: skip
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -45,6 +59,27 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
     known = list(known)
     if name not in known:
         raise SettingsError(f"{what}: {name!r} is not known; {did_you_mean(name, known)}")
+
+
+def check_task(name: str) -> None:
+    """Refuse what is no task of this version; a word of the field for one is answered by ours.
+
+    Raises:
+        SettingsError: with the task that was meant, or the nearest, and whether this version has it.
+    """
+    if name in TASKS:
+        return
+    meant = OTHER_WORDS.get(name.lower().translate(_NO_HYPHENS), name)
+    called = "" if meant == name else f" is the task {meant} here"
+    if meant in TASKS:
+        raise SettingsError(f"task: {name!r}{called}; give {meant} in its place")
+    if meant in TASKS_TO_COME:
+        called = f"{called}, which" if called else " is a task that"
+        raise SettingsError(f"task: {name!r}{called} this version has not yet; it has: {', '.join(TASKS)}")
+    check_name("task", name, TASKS)
+
+
+_NO_HYPHENS = str.maketrans("", "", "-_ ")
 
 
 def check_pooling(pooling: str) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, get_type_hints
 
-from recurra.settings.names import TASKS, check_name
-from recurra.settings.tasks import ClassifySettings
+from recurra.settings.names import check_task
+from recurra.settings.tasks import ClassifySettings, RegressSettings, TaskSettings
 
-SETTINGS: dict[str, type[ClassifySettings]] = {"classify": ClassifySettings}
+SETTINGS: dict[str, type[TaskSettings]] = {"classify": ClassifySettings, "regress": RegressSettings}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def groups(task: str) -> dict[str, type[Any]]:
     Raises:
         SettingsError: no such task.
     """
-    check_name("task", task, TASKS)
+    check_task(task)
     return get_type_hints(SETTINGS[task])
 
 
@@ -51,6 +51,15 @@ def options(task: str) -> dict[str, Option]:
             assert field.name not in found, f"{field.name} is an option of two groups"
             found[field.name] = Option(field.name, group, types[field.name], field.default, lines[field.name])
     return found
+
+
+def flat(settings: TaskSettings) -> dict[str, Any]:
+    """Every setting by its name alone."""
+    return {
+        field.name: getattr(group, field.name)
+        for group in (getattr(settings, one.name) for one in fields(settings))
+        for field in fields(group)
+    }
 
 
 def documentation(kind: type[Any]) -> dict[str, str]:

@@ -11,14 +11,14 @@ import cattrs
 from recurra.errors import SettingsError
 from recurra.settings.names import did_you_mean
 from recurra.settings.options import SETTINGS, Option, groups, options
-from recurra.settings.tasks import ClassifySettings
+from recurra.settings.tasks import TaskSettings
 
 NUMBER_OR_FILE = ("valid", "test")  # a fraction may come as a number; the setting is text, as on the command line
 LARGEST_INTEGER = 2**63 - 1  # torch counts in 64 bits
 SHOWN_CHARACTERS = 60
 
 
-def from_keywords(task: str, **keywords: Any) -> ClassifySettings:
+def from_keywords(task: str, **keywords: Any) -> TaskSettings:
     """Settings from flat names, as Python callers give them: `hidden_size=128, data="a.csv"`.
 
     Raises:
@@ -39,7 +39,7 @@ def from_keywords(task: str, **keywords: Any) -> ClassifySettings:
 
 def structure(
     task: str, grouped: Mapping[str, Mapping[str, Any]]
-) -> tuple[ClassifySettings, list[str]] | tuple[None, list[str]]:
+) -> tuple[TaskSettings, list[str]] | tuple[None, list[str]]:
     """Settings from values grouped as in the TOML file; every name is known.
 
     Returns:
@@ -71,6 +71,10 @@ def _as_text(name: str, value: Any) -> Any:
 def _wrong_type(option: Option, value: Any) -> str:
     kinds = [kind for kind in get_args(option.type) if kind is not type(None)]
     kind = kinds[0] if type(None) in get_args(option.type) else option.type
+    if _is_names(kind):
+        kind = get_args(kind)[0]
+        names = value if isinstance(value, list | tuple) else [value]
+        value = next((name for name in names if name not in get_args(kind)), value)
     received = repr(value)
     if len(received) > SHOWN_CHARACTERS:
         received = f"{received[: SHOWN_CHARACTERS - 1]}…"
@@ -122,6 +126,18 @@ def _texts(value: Any, _: Any) -> tuple[str, ...]:
     return tuple(_text(item, None) for item in value)
 
 
+def _is_names(kind: Any) -> bool:
+    """tuple[Literal[…], …]"""
+    return get_origin(kind) is tuple and get_origin(get_args(kind)[0]) is Literal
+
+
+def _names(value: Any, kind: Any) -> tuple[str, ...]:
+    names = _texts(value, None)
+    if not set(names) <= set(get_args(get_args(kind)[0])):
+        raise TypeError
+    return names
+
+
 def _strict_converter() -> cattrs.Converter:
     converter = cattrs.Converter()
     converter.register_structure_hook(bool, _boolean)
@@ -129,6 +145,7 @@ def _strict_converter() -> cattrs.Converter:
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(str, _text)
     converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
+    converter.register_structure_hook_func(_is_names, _names)
     return converter
 
 

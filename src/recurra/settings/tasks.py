@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from recurra.errors import SettingsError
 from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
-from recurra.settings.names import ClassWeights
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifySettings:
-    """Everything that makes a classification run."""
-
-    data: DataSettings = field(default_factory=DataSettings)
-    text: TextSettings = field(default_factory=TextSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
-    training: TrainingSettings = field(default_factory=TrainingSettings)
-    classify: ClassifyOptions = field(default_factory=lambda: ClassifyOptions())
-
-    def check(self) -> None:
-        """Refuse values outside their range, all of them in one report.
-
-        Raises:
-            SettingsError: every problem, one after the other.
-        """
-        groups = (self.data, self.text, self.model, self.training, self.classify)
-        found = [problem for group in groups for problem in group.problems()]
-        if found:
-            raise SettingsError("; ".join(found))
+from recurra.settings.names import ClassWeights, RegressionLoss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +31,53 @@ class ClassifyOptions:
             if not 0 <= getattr(self, name) < float("inf"):
                 found.append(f"{name}: {getattr(self, name)} is not a number of 0 or more")
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressOptions:
+    """What only regression has."""
+
+    loss: RegressionLoss = "mse"
+    """What is made small, of standardised targets: mse (squares), mae (absolute values), or huber (between them)."""
+    output_dropout: float = 0.1
+    """Dropout on the pooled vector, before the last layer."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        if not 0 <= self.output_dropout < 1:
+            return [f"output_dropout: {self.output_dropout} is not in [0, 1)"]
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings:
+    """What every task has; each adds a group of its own."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    text: TextSettings = field(default_factory=TextSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    def check(self) -> None:
+        """Refuse values outside their range, all of them in one report.
+
+        Raises:
+            SettingsError: every problem, one after the other.
+        """
+        found = [problem for one in fields(self) for problem in getattr(self, one.name).problems()]
+        if found:
+            raise SettingsError("; ".join(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifySettings(TaskSettings):
+    """Everything that makes a classification run."""
+
+    classify: ClassifyOptions = field(default_factory=ClassifyOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressSettings(TaskSettings):
+    """Everything that makes a regression run."""
+
+    regress: RegressOptions = field(default_factory=RegressOptions)

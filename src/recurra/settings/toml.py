@@ -19,16 +19,16 @@ import tomlkit
 
 from recurra.errors import SettingsError
 from recurra.settings.groups import as_fraction
-from recurra.settings.names import TASKS, did_you_mean
+from recurra.settings.names import check_task, did_you_mean
 from recurra.settings.options import groups, options
 from recurra.settings.structure import NUMBER_OR_FILE, structure
-from recurra.settings.tasks import ClassifySettings
+from recurra.settings.tasks import TaskSettings
 
 LARGEST_FILE = 1_000_000  # characters; a whole file of settings has some thousands
 RECORD = "record"
 
 
-def to_toml(task: str, settings: ClassifySettings, record: dict[str, Any] | None = None) -> str:
+def to_toml(task: str, settings: TaskSettings, record: dict[str, Any] | None = None) -> str:
     """All settings as a commented TOML text.
 
     Args:
@@ -57,7 +57,7 @@ def to_toml(task: str, settings: ClassifySettings, record: dict[str, Any] | None
     return tomlkit.dumps(document)
 
 
-def from_toml(text: str, source: str) -> tuple[str, ClassifySettings, dict[str, Any]]:
+def from_toml(text: str, source: str) -> tuple[str, TaskSettings, dict[str, Any]]:
     """Read settings back; what the text does not name has its default.
 
     Args:
@@ -74,8 +74,10 @@ def from_toml(text: str, source: str) -> tuple[str, ClassifySettings, dict[str, 
     task = document.pop("task", None)
     if task is None:
         raise SettingsError(f'{source}: there is no task; the first line says it, as in task = "classify"')
-    if not isinstance(task, str) or task not in TASKS:
-        raise SettingsError(f"{source}: task: {task!r} is not known; {did_you_mean(str(task), TASKS)}")
+    try:
+        check_task(str(task))
+    except SettingsError as error:
+        raise SettingsError(f"{source}: {error}") from None
     record = document.pop(RECORD, {})
     problems = [] if isinstance(record, dict) else [f"{RECORD}: is a value, and a table is expected"]
     tables = _known_tables(task, document, problems)

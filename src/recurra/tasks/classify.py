@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data.augmentation import Augment
-from recurra.data.batching import plan
-from recurra.data.columns import inputs_of, kind_of, target_columns
-from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures, check_training_inputs
+from recurra.data.features import Features
 from recurra.data.labels import Labels
-from recurra.data.table import Table, concatenate
-from recurra.errors import RecurraError, SettingsError
+from recurra.data.table import Table
+from recurra.errors import SettingsError
+from recurra.html import html_table
 from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, divergence, logit_offsets
 from recurra.metrics import ClassificationMetrics, MultilabelMetrics
-from recurra.models import Classifier, SequenceModel
-from recurra.nn import TokenEmbedding, VectorInput
-from recurra.randomness import numpy_generator, seed_of
-from recurra.sequence import Sequence
 from recurra.settings.tasks import ClassifySettings
+from recurra.tasks.many_to_one import Batch, Criterion, ManyToOne
 
-METRICS = {"accuracy": True, "macro_f1": True, "micro_f1": True, "hamming_accuracy": True, "loss": False}
-PREDICT_ROWS = 1024  # rows encoded and sorted together in prediction: memory stays flat, batches stay full
+MULTILABEL_METRICS = {"micro_f1": True, "hamming_accuracy": True}
+LABELS_SHOWN = 5  # in a notebook
 
 
 class Prediction(NamedTuple):
@@ -39,339 +31,171 @@ class Prediction(NamedTuple):
     label: str | tuple[str, ...]
     probabilities: dict[str, float]
 
-
-class Batch(NamedTuple):
-    """inputs, and targets: [B] int64, or [B, L] float of 0 and 1 with several labels a row"""
-
-    inputs: Sequence
-    targets: Tensor
-
-
-@dataclass(frozen=True)
-class Examples:
-    """A table made ready: raw inputs, their encoding, targets, and where each row came from."""
-
-    table: Table
-    inputs: list[Any]
-    encoded: list[Encoded]
-    targets: list[Any]
-
-    @property
-    def lengths(self) -> list[int]:
-        """Steps of each example."""
-        return [one.length for one in self.encoded]
-
-    @property
-    def cut(self) -> int:
-        """Examples that max_length shortened."""
-        return sum(one.cut > 0 for one in self.encoded)
-
-    def select(self, rows: list[int]) -> Examples:
-        """Some of them, in this order."""
-        inputs, encoded, targets = (
-            [values[row] for row in rows] for values in (self.inputs, self.encoded, self.targets)
-        )
-        return Examples(self.table.select(rows), inputs, encoded, targets)
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the label, and the likeliest labels with their probabilities."""
+        label = self.label if isinstance(self.label, str) else ", ".join(self.label) or "(none)"
+        likeliest = sorted(self.probabilities.items(), key=lambda item: -item[1])[:LABELS_SHOWN]
+        return html_table(label, ["label", "probability"], likeliest)
 
 
-def joined(parts: list[Examples]) -> Examples:
-    """Examples one below the other; their table keeps where each came from, and no columns."""
-    return Examples(
-        concatenate([replace(part.table, columns={}) for part in parts]),
-        [value for part in parts for value in part.inputs],
-        [one for part in parts for one in part.encoded],
-        [target for part in parts for target in part.targets],
-    )
-
-
-class Classify:
-    """Features, labels and the model of one classification: what a run keeps.
-
-    Args:
-        settings: all of them; `model.cell` is filled in.
-        features: raw input → tensors.
-        labels: the classes.
-        device: where the model is.
-    """
+class Classify(ManyToOne):
+    """A classification: targets are label numbers, or lists of them where a row has several."""
 
     name = "classify"
+    stratified = True
+    metrics: ClassVar[dict[str, bool]] = {"accuracy": True, "macro_f1": True, "loss": False}
+    settings: ClassifySettings
+    targets: Labels
 
     def __init__(
-        self, settings: ClassifySettings, features: Features, labels: Labels, device: torch.device | str = "cpu"
+        self, settings: ClassifySettings, features: Features, targets: Labels, device: torch.device | str = "cpu"
     ) -> None:
-        self.settings, self.features, self.labels = settings, features, labels
-        self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_of(settings.training.seed, "weights"))
-            self.model = build_model(settings, features, len(labels.names)).to(self.device)
+        super().__init__(settings, features, targets, device)
+        if targets.several:
+            self.metrics = {**self.metrics, **MULTILABEL_METRICS}  # type: ignore[misc]
 
     @classmethod
-    def fit_features(cls, settings: ClassifySettings, train: Table, device: torch.device | str = "cpu") -> Classify:
-        """Learn vocabulary, scaling and labels from the training table, and build the model.
+    def fit_targets(cls, train: Table, columns: tuple[str, ...]) -> Labels:
+        """The classes.
 
         Raises:
-            DataError: a row that cannot be used, or one class only.
+            DataError: a label is missing or of no usable type, or there is one class only.
         """
-        inputs = inputs_of(train, settings.data)
-        kind = kind_of(inputs, train, settings.data)
-        labels = Labels.from_table(train, target_columns(train, settings.data))
-        features: Features
-        if kind == "text":
-            features = TextFeatures.fit(inputs, settings.text, settings.data.max_length)
-        else:
-            longest = settings.data.max_length
-            features = SeriesFeatures.fit(inputs, longest, vector=kind == "vector", place=train.place)
-        return cls(with_cell(settings, features), features, labels, device)
+        return Labels.from_table(train, columns)
 
-    def examples(self, table: Table) -> Examples:
-        """A table with targets made ready.
+    @classmethod
+    def adopt_targets(cls, fitted: Labels, earlier: Labels) -> Labels:
+        """The earlier classes where they hold all of these."""
+        holds = fitted.several == earlier.several and set(fitted.names) <= set(earlier.names)
+        return earlier if holds else fitted
+
+    @classmethod
+    def from_json(
+        cls, settings: Any, features: Features, saved: dict[str, Any], device: torch.device | str = "cpu"
+    ) -> Self:
+        """As saved, with fresh weights.
 
         Raises:
-            DataError: a column that is not there, a row that cannot be read, a label never seen in training.
+            KeyError, RunError: the labels are damaged.
         """
-        inputs = inputs_of(table, self.settings.data)
-        encoded = [self.features.encode(value, place=table.place(row)) for row, value in enumerate(inputs)]
-        return Examples(
-            table, inputs, encoded, self.labels.encode_table(table, target_columns(table, self.settings.data))
-        )
+        return cls(settings, features, Labels.from_json(saved["labels"]), device)
 
-    def batch(self, encoded: list[Encoded], targets: list[Any]) -> Batch:
-        """Encoded rows and their targets on the model's device."""
-        inputs = self.features.collate(encoded).to(self.device)
-        if self.labels.several:
-            marks = torch.zeros(len(targets), len(self.labels.names))
-            for row, own in enumerate(targets):
-                marks[row, own] = 1.0
-            return Batch(inputs, marks.to(self.device))
-        return Batch(inputs, torch.tensor(targets, dtype=torch.int64).to(self.device))
+    def to_json(self) -> dict[str, Any]:
+        """The labels."""
+        return {"labels": self.targets.to_json()}
 
-    def logits(self, encoded: list[Encoded]) -> Tensor:
-        """[N, labels] for encoded rows, in their order, in batches of like length; the model in evaluation mode."""
-        training = self.settings.training
-        result = torch.zeros(len(encoded), len(self.labels.names))
-        batches = plan(
-            [one.length for one in encoded],
-            batch_size=max(training.batch_size, 64),
-            batch_tokens=training.batch_tokens,
-            rng=None,
-        )
-        was_training = self.model.training
-        self.model.eval()
-        with torch.inference_mode():
-            for rows in batches:
-                inputs = self.features.collate([encoded[row] for row in rows]).to(self.device)
-                result[rows] = self.model(inputs)[0].float().cpu()
-        self.model.train(was_training)
-        return result
+    @property
+    def output_size(self) -> int:
+        """A logit for each class."""
+        return len(self.targets.names)
 
-    def score(self, examples: Examples) -> Score:
-        """Loss, metrics and predictions on examples."""
-        logits = self.logits(examples.encoded)
-        if self.labels.several:
-            marks = torch.zeros_like(logits)
-            for row, own in enumerate(examples.targets):
-                marks[row, own] = 1.0
-            total, count = binary_cross_entropy(logits, marks)
-            several = MultilabelMetrics(len(self.labels.names))
-            several.update(logits >= 0, marks.bool())
-            return Score({**several.compute(), "loss": _mean(total, count)}, several.per_class(), None, logits)
-        targets = torch.tensor(examples.targets, dtype=torch.int64)
-        total, count = cross_entropy(logits, targets)
-        single = ClassificationMetrics(len(self.labels.names))
-        single.update(logits.argmax(1), targets)
-        return Score({**single.compute(), "loss": _mean(total, count)}, single.per_class(), single.confusion, logits)
+    @property
+    def output_dropout(self) -> float:
+        """Dropout on the pooled vector."""
+        return self.settings.classify.output_dropout
 
-    def prediction(self, logits: Tensor) -> Prediction:
-        """One row of logits decoded."""
-        names = self.labels.names
-        if self.labels.several:
-            probabilities = logits.double().sigmoid().tolist()
-            chosen = tuple(name for name, one in zip(names, probabilities, strict=True) if one >= 0.5)
-            return Prediction(chosen, dict(zip(names, probabilities, strict=True)))
-        probabilities = logits.double().softmax(0).tolist()
-        return Prediction(names[int(logits.argmax())], dict(zip(names, probabilities, strict=True)))
+    @property
+    def metric(self) -> str:
+        """Accuracy; of several labels a row macro-F1."""
+        return "macro_f1" if self.targets.several else "accuracy"
 
-    def predict(self, inputs: Iterable[Any]) -> Iterator[Prediction | RecurraError]:
-        """A prediction for each input, in order; in place of one that cannot be read, the error that says why."""
-        waiting: list[Encoded | RecurraError] = []
-        for value in inputs:
-            waiting.append(value if isinstance(value, RecurraError) else self._encoded(value))
-            if len(waiting) == PREDICT_ROWS:
-                yield from self._answers(waiting)
-                waiting = []
-        yield from self._answers(waiting)
+    def encode_targets(self, table: Table, columns: tuple[str, ...]) -> list[Any]:
+        """Label numbers.
 
-    def _encoded(self, value: Any) -> Encoded | RecurraError:
-        try:
-            return self.features.encode(value)
-        except RecurraError as error:
-            return error
+        Raises:
+            DataError: a label is missing, or was never seen in training.
+        """
+        return self.targets.encode_table(table, columns)
 
-    def _answers(self, rows: list[Encoded | RecurraError]) -> Iterator[Prediction | RecurraError]:
-        logits = iter(self.logits([row for row in rows if not isinstance(row, RecurraError)]))
-        for row in rows:
-            yield row if isinstance(row, RecurraError) else self.prediction(next(logits))
+    def target_tensor(self, targets: list[Any]) -> Tensor:
+        """[B] int64; with several labels a row [B, L] float of 0 and 1."""
+        if not self.targets.several:
+            return torch.tensor(targets, dtype=torch.int64)
+        marks = torch.zeros(len(targets), self.output_size)
+        for row, own in enumerate(targets):
+            marks[row, own] = 1.0
+        return marks
 
+    def criterion(self, targets: list[Any]) -> Criterion:
+        """Cross entropy, weighted by class and freed of the classes' frequencies where asked, with R-Drop.
 
-class Score(NamedTuple):
-    """metrics by name; a dictionary for each label; confusion [C, C] int64 (truth, prediction) or None; logits"""
-
-    metrics: dict[str, float]
-    per_class: list[dict[str, float]]
-    confusion: Tensor | None
-    logits: Tensor
-
-
-class ClassifyTraining:
-    """What the training loop asks for: batches, losses and validation metrics of one classification.
-
-    Args:
-        task: features, labels and model.
-        train, valid: examples.
-    """
-
-    def __init__(self, task: Classify, train: Examples, valid: Examples) -> None:
-        settings = task.settings
-        self.task, self.train, self.valid = task, train, valid
-        self.model: nn.Module = task.model
-        self.metric = settings.training.metric or ("macro_f1" if task.labels.several else "accuracy")
-        if self.metric not in METRICS or (self.metric in ("micro_f1", "hamming_accuracy") and not task.labels.several):
-            raise SettingsError(
-                f"metric: {self.metric!r} is not measured here; choose from accuracy, macro_f1, loss"
-                + (", micro_f1, hamming_accuracy" if task.labels.several else "")
-            )
-        for name, value in (
-            ("label_smoothing", settings.training.label_smoothing),
-            ("logit_adjustment", settings.classify.logit_adjustment),
-        ):
-            if task.labels.several and value:
+        Raises:
+            SettingsError: an option that is for one label a row, where a row has several.
+        """
+        options, smoothing = self.settings.classify, self.settings.training.label_smoothing
+        for name, value in (("label_smoothing", smoothing), ("logit_adjustment", options.logit_adjustment)):
+            if self.targets.several and value:
                 raise SettingsError(f"{name}: it is for one label a row, and here a row has several; leave it at 0")
-        self.higher_is_better = METRICS[self.metric]
-        text = settings.text
-        check_training_inputs(train.encoded, train.table.place)
-        self._augment = Augment(text.word_dropout, text.char_noise)
-        self._augmented = isinstance(task.features, TextFeatures) and bool(text.word_dropout or text.char_noise)
-        counts = self._counts()
-        self._weights = self._balance(counts) if settings.classify.class_weights == "balanced" else None
-        self._offsets = logit_offsets(counts, settings.classify.logit_adjustment).to(task.device)
+        counts = self.target_counts(targets)
+        weights = self._balance(counts, len(targets)) if options.class_weights == "balanced" else None
+        offsets = logit_offsets(counts, options.logit_adjustment).to(self.device) if options.logit_adjustment else 0.0
 
-    def again(self) -> ClassifyTraining:
-        """A training of fresh weights on training and validation data together, with no rows left to score.
+        def entropy(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+            if self.targets.several:
+                return binary_cross_entropy(logits, target, weights)
+            return cross_entropy(logits + offsets, target, weights, smoothing)
 
-        Vocabulary, scaling and labels stay those of the training data. Empty inputs, which validation may have and
-        training may not, are left out.
-        """
-        held = self.valid
-        everything = joined([self.train, held.select([row for row, length in enumerate(held.lengths) if length])])
-        task = Classify(self.task.settings, self.task.features, self.task.labels, self.task.device)
-        return ClassifyTraining(task, everything, held.select([]))
+        def twice(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+            logits = model(batch.inputs.twice())[0]  # one pass of twice the rows: each has dropout masks of its own
+            total, count = entropy(logits, torch.cat([batch.targets, batch.targets]))
+            return total + options.rdrop * divergence(logits, self.targets.several), count
 
-    def plan(self, epoch: int) -> list[list[int]]:
-        """The batches of an epoch."""
-        training = self.task.settings.training
-        return plan(
-            self.train.lengths,
-            batch_size=training.batch_size,
-            batch_tokens=training.batch_tokens,
-            rng=numpy_generator(training.seed, "order", epoch),
-        )
+        return twice if options.rdrop else lambda model, batch: entropy(model(batch.inputs)[0], batch.targets)
 
-    def batch(self, indices: list[int], step_seed: int) -> Batch:
-        """Rows of the training data, augmented."""
-        encoded = [self.train.encoded[index] for index in indices]
-        if self._augmented:
-            assert isinstance(self.task.features, TextFeatures)
-            rng = np.random.default_rng(step_seed)
-            features = self.task.features
-            texts = [self.train.inputs[index] for index in indices]
-            encoded = [features.encode(text, augment=self._augment, rng=rng) for text in texts]
-        return self.task.batch(encoded, [self.train.targets[index] for index in indices])
-
-    def size(self, batch: Batch) -> tuple[int, int]:
-        """Examples and valid steps."""
-        return batch.inputs.batch_size, int(batch.inputs.lengths.sum())
-
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor | float]:
-        """Sum of the losses, and the count to divide by."""
-        weight = self.task.settings.classify.rdrop
-        if not weight:
-            return self._fit(self.model(batch.inputs)[0], batch.targets)
-        logits, _ = self.model(batch.inputs.twice())  # one pass of twice the rows: each has dropout masks of its own
-        total, count = self._fit(logits, torch.cat([batch.targets, batch.targets]))
-        return total + weight * divergence(logits, self.task.labels.several), count
-
-    def evaluate(self) -> dict[str, float]:
-        """Metrics on the validation data; NaN where there is none."""
-        if not self.valid.encoded:
-            return {self.metric: math.nan}
-        return self.task.score(self.valid).metrics
-
-    def describe(self, indices: list[int]) -> str:
-        """Rows by the lines of their file."""
-        lines = sorted(self.train.table.lines[index] for index in indices)
-        shown = ", ".join(map(str, lines[:8])) + (", …" if len(lines) > 8 else "")
-        return f"lines {shown} of {self.train.table.source}"
-
-    def _fit(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        options = self.task.settings
-        if self.task.labels.several:
-            return binary_cross_entropy(logits, targets, self._weights)
-        if options.classify.logit_adjustment:
-            logits = logits + self._offsets
-        return cross_entropy(logits, targets, self._weights, options.training.label_smoothing)
-
-    def _counts(self) -> Tensor:
-        counts = torch.zeros(len(self.task.labels.names))
-        for own in self.train.targets:
+    def target_counts(self, targets: list[Any]) -> Tensor:
+        """[C] rows of each class."""
+        counts = torch.zeros(self.output_size)
+        for own in targets:
             counts[own] += 1
         return counts
 
-    def _balance(self, counts: Tensor) -> Tensor:
-        if self.task.labels.several:
-            return ((len(self.train.targets) - counts) / counts.clamp(min=1)).to(self.task.device)
-        return class_weights(counts).to(self.task.device)
+    def measure(self, outputs: Tensor, targets: list[Any]) -> dict[str, float]:
+        """accuracy, macro_f1 and loss (nats); with several labels a row micro_f1 and hamming_accuracy too."""
+        truth = self.target_tensor(targets)
+        entropy = binary_cross_entropy if self.targets.several else cross_entropy
+        total, count = entropy(outputs, truth)
+        return {**self.counted(outputs, targets).compute(), "loss": float(total) / max(float(count), 1.0)}
 
+    def counted(self, outputs: Tensor, targets: list[Any]) -> ClassificationMetrics | MultilabelMetrics:
+        """Hits and misses of logits [N, C] against N targets: for each class, and the confusion matrix."""
+        return self.counted_labels(outputs >= 0 if self.targets.several else outputs.argmax(1), targets)
 
-def build_model(settings: ClassifySettings, features: Features, classes: int) -> Classifier:
-    """The model that the settings describe, with fresh weights from torch's generator."""
-    text, model = settings.text, settings.model
-    frontend: TokenEmbedding | VectorInput
-    if isinstance(features, TextFeatures):
-        frontend = TokenEmbedding(
-            len(features.vocabulary),
-            text.embedding_size,
-            text.ngram_buckets if text.char_ngrams else 0,
-            text.embedding_dropout,
-        )
-    else:
-        frontend = VectorInput(features.input_size)
-    dropout = model.dropout if model.dropout is not None else (0.2 if model.num_layers > 1 else 0.0)
-    body = SequenceModel(
-        model.cell or "lstm",
-        frontend.output_size,
-        model.hidden_size,
-        classes,
-        model.num_layers,
-        model.bidirectional,
-        dropout,
-        model.pooling,
-        pool_inputs=model.pool_inputs,
-        output_dropout=settings.classify.output_dropout,
-        residual=model.residual,
-        recurrent_dropout=model.recurrent_dropout,
-        weight_dropout=model.weight_dropout,
-        zoneout=model.zoneout,
-    )
-    return Classifier(frontend, body)
+    def counted_labels(self, predicted: Tensor, targets: list[Any]) -> ClassificationMetrics | MultilabelMetrics:
+        """Hits and misses of label numbers [N], or of marks [N, L] bool."""
+        truth = self.target_tensor(targets)
+        if self.targets.several:
+            several = MultilabelMetrics(self.output_size)
+            several.update(predicted, truth.bool())
+            return several
+        single = ClassificationMetrics(self.output_size)
+        single.update(predicted, truth)
+        return single
 
+    def decode(self, outputs: Tensor) -> list[Prediction]:
+        """Logits [N, C] as labels and probabilities."""
+        names = self.targets.names
+        rows = zip(*self._decided(outputs, None), strict=True)
+        return [
+            Prediction(tuple(label) if isinstance(label, list) else label, dict(zip(names, row, strict=True)))
+            for label, row in rows
+        ]
 
-def with_cell(settings: ClassifySettings, features: Features) -> ClassifySettings:
-    """The settings with the cell decided: no recurrence where every input is one vector."""
-    if settings.model.cell is not None:
-        return settings
-    one_step = isinstance(features, SeriesFeatures) and features.vector
-    return replace(settings, model=replace(settings.model, cell="feedforward" if one_step else "lstm"))
+    def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
+        """label and probabilities of each row."""
+        # what a row's neighbours in the batch change lies beyond the sixth digit
+        names, rows = self.targets.names, zip(*self._decided(outputs, 6), strict=True)
+        return [{"label": label, "probabilities": dict(zip(names, row, strict=True))} for label, row in rows]
 
+    def _decided(self, outputs: Tensor, digits: int | None) -> tuple[list[Any], list[list[float]]]:
+        """Of each row its label, or a list of them, and its probabilities."""
+        wide = outputs.double()
+        probabilities = (wide.sigmoid() if self.targets.several else wide.softmax(1)).numpy()
+        shown = (probabilities if digits is None else probabilities.round(digits)).tolist()
+        names = self.targets.names
+        if self.targets.several:
+            return [[names[number] for number in np.flatnonzero(row >= 0.5)] for row in probabilities], shown
+        return [names[number] for number in outputs.argmax(1).tolist()], shown
 
-def _mean(total: Tensor, count: Tensor) -> float:
-    return float(total) / max(float(count), 1.0)
+    def _balance(self, counts: Tensor, rows: int) -> Tensor:
+        weights = (rows - counts) / counts.clamp(min=1) if self.targets.several else class_weights(counts)
+        return weights.to(self.device)

@@ -31,7 +31,12 @@ from recurra.training.schedule import rate_factor
 from recurra.training.step import StepRecord, take_step
 
 METRICS_FILE = "metrics.jsonl"
-FREE_ON_RESUME = ("checkpoint_every", "threads", "device")  # they do not choose the numbers, but for the last bits
+FREE_ON_RESUME = (
+    "checkpoint_every",
+    "threads",
+    "device",
+    "track",
+)  # they do not choose the numbers, but for the last bits
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""What the reports of all tasks show alike: scores, facts, settings, the curves and the lengths."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from recurra.report.page import Picture, Table
+from recurra.report.plots import curves, curves_numbers, length_histogram, length_numbers
+from recurra.report.saving import Cell, save_plot
+from recurra.run import Run
+from recurra.tasks import ManyToOneTraining
+
+UNITS = {"word": "words", "char": "characters", "bpe": "subwords"}
+
+
+def curves_picture(run: Run, training: ManyToOneTraining, history: list[dict[str, Any]]) -> Picture:
+    """Losses and the metric over the steps, drawn and saved."""
+    metric = training.metric
+    figure = curves(history, metric, training.higher_is_better)
+    return Picture(
+        "Training",
+        save_plot(run.path, "curves", figure, *curves_numbers(history, metric)),
+        f"Loss and validation {metric} over the training steps",
+        "Losses and the validation metric at each evaluation; the weights of the best one are kept.",
+    )
+
+
+def lengths_picture(run: Run, training: ManyToOneTraining) -> Picture:
+    """How long the training sequences are, drawn and saved."""
+    lengths = training.train.lengths
+    unit = UNITS[run.settings.text.unit] if run.reads_text else "steps"
+    png = save_plot(run.path, "lengths", length_histogram(lengths, unit), *length_numbers(lengths))
+    return Picture("Lengths", png, "Histogram of the lengths of the training sequences")
+
+
+def scores_table(result: dict[str, Any], names: Sequence[str], note: str) -> Table:
+    """Each metric on the test and the validation data."""
+    rows: list[list[Cell]] = [[name, result[name], result.get(f"valid_{name}")] for name in names if name in result]
+    return Table("Scores", ["metric", "test", "validation"], rows, note)
+
+
+def model_line(run: Run) -> str:
+    """The model in a few words."""
+    model = run.settings.model
+    ways = "bidirectional " if model.bidirectional else ""
+    layers = "1 layer" if model.num_layers == 1 else f"{model.num_layers} layers"
+    return f"{ways}{model.cell} of {model.hidden_size}, {layers}, {model.pooling} pooling"
+
+
+def facts_of(run: Run) -> list[tuple[str, str]]:
+    """What was measured about the run itself."""
+    result = run.result
+    return [
+        ("Model", model_line(run)),
+        ("Parameters", f"{result['parameters']:,}"),
+        ("Rows", "{train_examples:,} training, {valid_examples:,} validation, {test_examples:,} test".format(**result)),
+        ("Training", f"{result['training_seconds']:.1f} s, {result['steps']:,} steps, ended by {result['stopped']}"),
+        *_refit(run),
+        ("Device", f"{result['device']}, {result['threads']} threads"),
+        ("Peak memory", f"{result['peak_memory_bytes'] / 2**20:,.0f} MiB"),
+        ("Versions", ", ".join(f"{name} {value}" for name, value in result["versions"].items())),
+    ]
+
+
+def _refit(run: Run) -> list[tuple[str, str]]:
+    if not run.settings.training.refit:
+        return []
+    steps = f"{run.result['best_step']:,} steps on training and validation rows together made the weights"
+    return [("Refit", f"{steps}; the validation scores are those of the training before it")]
+
+
+def settings_of(run: Run) -> list[tuple[str, str]]:
+    """Every setting."""
+    groups = dataclasses.asdict(run.settings)
+    return [(name, str(value)) for group in groups.values() for name, value in group.items()]
+
+
+def input_text(value: Any) -> str:
+    """An input in a few words: the text, or the shape and the first numbers."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple) and value and isinstance(value[0], str):
+        return " ".join(value)
+    numbers = np.asarray(value, dtype=float)
+    shown = ", ".join(f"{number:.3g}" for number in numbers.flatten()[:8])
+    return f"{' × '.join(map(str, numbers.shape)) or '1'} numbers: {shown}{', …' if numbers.size > 8 else ''}"

@@ -1,0 +1,58 @@
+"""Starting from the weights and the vocabulary of an earlier run (fine-tuning)."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TypeVar
+
+from recurra.errors import RunError, SettingsError
+from recurra.settings.tasks import TaskSettings
+from recurra.tasks.many_to_one import ManyToOne
+
+STRUCTURE = {  # what decides the names and shapes of the weights, or what a token is
+    "model": ("cell", "hidden_size", "num_layers", "bidirectional", "residual", "pooling"),
+    "text": ("unit", "lowercase", "embedding_size", "char_ngrams", "ngram_buckets"),
+}
+HEAD = "body.head."
+
+S = TypeVar("S", bound=TaskSettings)
+
+
+def with_structure(settings: S, start: TaskSettings) -> S:
+    """The settings with the model's structure of an earlier run, where they are left at their defaults.
+
+    Raises:
+        SettingsError: an option is given and is not the earlier run's; all of them in one report.
+    """
+    changes, problems = {}, []
+    for group, names in STRUCTURE.items():
+        own, earlier = getattr(settings, group), getattr(start, group)
+        defaults = {field.name: field.default for field in fields(own)}
+        for name in names:
+            value, wanted = getattr(own, name), getattr(earlier, name)
+            if value not in (defaults[name], wanted):
+                problems.append(f"{name}: it is {value!r}, and the run to start from has {wanted!r}; leave it out")
+        changes[group] = replace(own, **{name: getattr(earlier, name) for name in names})
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return replace(settings, **changes)
+
+
+def take_weights(task: ManyToOne, start: ManyToOne) -> bool:
+    """Copy the earlier run's weights; the head only where it means the same.
+
+    Returns:
+        Whether the head was copied too; else it begins anew.
+
+    Raises:
+        RunError: the weights do not fit, though the settings of both agree.
+    """
+    same_head = type(task) is type(start) and task.targets == start.targets
+    weights = task.model.state_dict()
+    for name, tensor in start.model.state_dict().items():
+        if name.startswith(HEAD) and not same_head:
+            continue
+        if name not in weights or weights[name].shape != tensor.shape:
+            raise RunError(f"init: {name} is of another shape in that run; give the options that it was trained with")
+        weights[name].copy_(tensor)
+    return same_head
