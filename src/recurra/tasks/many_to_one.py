@@ -423,6 +423,7 @@ def build_model(settings: TaskSettings, features: Features, output_size: int, ou
         model.bidirectional,
         dropout,
         model.pooling,
+        pool_inputs=model.pool_inputs,
         output_dropout=output_dropout,
         residual=model.residual,
         recurrent_dropout=model.recurrent_dropout,
