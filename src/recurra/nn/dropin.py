@@ -36,7 +36,7 @@ class DropIn(nn.Module):
         return super().forward(input, hx)
 
     def __prepare_scriptable__(self) -> nn.Module:
-        """torch.jit.script compiles torch's own class, on the same weights."""
+        """torch.jit.script compiles torch's own class, on the same weights, and leaves that in the model scripted."""
         return as_torch(self) if type(self).__module__ == __name__ else self
 
 

@@ -7,7 +7,7 @@ does, so that the same seed drops the same values.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,26 @@ from recurra.engines.single import STATES
 from recurra.sequence import reverse
 from recurra.state import State
 
-SHARE = {"LSTM": 0.25, "GRU": 0.5, "RNN_TANH": 0.5, "RNN_RELU": 0.5}
-"""The least share of valid steps at which a padded pass is taken; below it the arithmetic on padding costs more than
-torch's packed kernels do. Measured by benchmarks/dropins.py."""
+
+class Gain(NamedTuple):
+    """What a padded pass saves over torch's packed kernels, counted in multiplications of the matrix products.
+
+    step: for each time step, whatever the batch; share: for each valid one, as a share of its own.
+    """
+
+    step: float
+    share: float
+
+
+# From a fit over 72 shapes (8 to 128 rows, 20 to 300 steps, 16 to 256 units, 28 to 98 % valid) on one core.
+_ONEDNN = {True: Gain(0.75e6, 0.45), False: Gain(0.3e6, 0.1)}  # LSTM in float32; with gradients, without
+_NATIVE = {
+    "LSTM": Gain(0.4e6, 0.05),
+    "GRU": Gain(0.4e6, 0.05),
+    "RNN_TANH": Gain(0.18e6, 0),
+    "RNN_RELU": Gain(0.18e6, 0),
+}
+_CALL = 4e6  # what padding and packing cost, whatever the size
 
 _CELLS: dict[str, type[GatedCell]] = {"RNN_TANH": ElmanCell, "RNN_RELU": ElmanCell, "LSTM": LSTMCell, "GRU": GRUCell}
 _PLAIN = (Tensor, nn.Parameter)
@@ -46,35 +63,51 @@ def fits(module: nn.RNNBase, packed: PackedSequence, hx: Any) -> bool:
     dtype = data.dtype
     if type(data) is not Tensor or data.device.type != "cpu" or dtype not in (torch.float32, torch.float64):
         return False
+    if sizes.numel() == 0 or int(sizes[-1]) < 1 or bool((sizes[1:] > sizes[:-1]).any()):
+        return False
+    if data.shape != (int(sizes.sum()), module.input_size):
+        return False
     states = () if hx is None else hx if module.mode == "LSTM" else (hx,)
-    if not isinstance(states, tuple) or len(states) != (len(states) and len(STATES[module.mode]._fields)):
+    if not isinstance(states, tuple) or len(states) not in (0, len(STATES[module.mode]._fields)):
         return False
-    for one in (*states, *module._flat_weights):
-        if type(one) not in _PLAIN or one.dtype != dtype or one.device.type != "cpu":
-            return False
-    if sizes.numel() == 0 or data.dim() != 2 or int(sizes.sum()) != data.shape[0] or int(sizes[-1]) < 1:
+    weights = _weights(module)
+    if any(type(one) not in _PLAIN or one.dtype != dtype or one.device.type != "cpu" for one in (*states, *weights)):
         return False
-    if bool((sizes[1:] > sizes[:-1]).any()):
+    shape = (module.num_layers * (1 + module.bidirectional), int(sizes[0]), module.hidden_size)
+    return all(one.shape == shape for one in states) and pays(module, packed)
+
+
+def pays(module: nn.RNNBase, packed: PackedSequence) -> bool:
+    """Whether a padded pass is likely to be quicker than torch's packed kernels.
+
+    It computes padding too, and saves the changes of batch size from step to step, and for an LSTM in float32 all that
+    leaving oneDNN costs. Without gradients only that LSTM gains: the other packed kernels are as quick as padded ones.
+    """
+    weights = _weights(module)
+    gradients = torch.is_grad_enabled() and (packed.data.requires_grad or any(one.requires_grad for one in weights))
+    if module.mode == "LSTM" and packed.data.dtype == torch.float32 and torch._C._get_mkldnn_enabled():
+        gain = _ONEDNN[gradients]
+    elif gradients:
+        gain = _NATIVE[module.mode]
+    else:
         return False
-    return data.shape[0] >= SHARE[module.mode] * sizes.numel() * int(sizes[0])
+    steps, valid = packed.batch_sizes.numel(), packed.data.shape[0]
+    matrices = sum(one.numel() for one in weights if one.dim() == 2)
+    each = matrices / (module.num_layers * (1 + module.bidirectional))  # multiplications a step
+    padding = steps * int(packed.batch_sizes[0]) - valid
+    return padding * each + _CALL <= gain.step * steps + gain.share * valid * each
 
 
 def run_padded(module: nn.RNNBase, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
-    """`module(packed, hx)` for what `fits`: outputs and final states as torch gives them.
-
-    Raises:
-        RuntimeError, ValueError: torch's own checks of sizes.
-    """
+    """`module(packed, hx)` for what `fits`: outputs and final states as torch gives them."""
     data, sizes, order, back = packed
     rows = int(sizes[0])
     if hx is None:
         count = module.num_layers * (1 + module.bidirectional)
         zeros = data.new_zeros(count, rows, module.hidden_size)
         hidden = (zeros,) * len(STATES[module.mode]._fields)
-        module.check_forward_args(data, hidden if module.mode == "LSTM" else zeros, sizes)  # type: ignore[arg-type]
     else:
         hx = module.permute_hidden(hx, order)
-        module.check_forward_args(data, hx, sizes)
         hidden = hx if module.mode == "LSTM" else (hx,)
     begins = [STATES[module.mode](*leaves) for leaves in zip(*(one.unbind(0) for one in hidden), strict=True)]
     final: list[State] = []
@@ -113,9 +146,12 @@ def _cells(module: nn.RNNBase) -> list[list[GatedCell]]:
     directions, each = 1 + module.bidirectional, 4 if module.bias else 2
     found = []
     for number in range(module.num_layers * directions):
-        weights = module._flat_weights[number * each : (number + 1) * each]
-        found.append(_twin(module, weights))  # type: ignore[arg-type]
+        found.append(_twin(module, _weights(module)[number * each : (number + 1) * each]))
     return [found[at : at + directions] for at in range(0, len(found), directions)]
+
+
+def _weights(module: nn.RNNBase) -> list[Tensor]:
+    return cast(list[Tensor], module._flat_weights)  # an entry is None only where a weight was deleted
 
 
 def _twin(module: nn.RNNBase, weights: list[Tensor]) -> GatedCell:
