@@ -155,7 +155,7 @@ def check(ours: nn.Module, theirs: nn.Module, given: Any) -> None:
         results.append((values(outputs), *leaves(end), *(weight.grad.clone() for weight in module.parameters())))
         module.zero_grad()
     for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * max(1.0, float(other.abs().max())))
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * max(1.0, float(other.detach().abs().max())))
 
 
 def values(outputs: Any) -> torch.Tensor:

@@ -25,22 +25,25 @@ from recurra.state import State
 class Gain(NamedTuple):
     """What a padded pass saves over torch's packed kernels, counted in multiplications of the matrix products.
 
-    step: for each time step, whatever the batch; share: for each valid one, as a share of its own.
+    step: for each time step, whatever the batch. share: for each valid step, as a share of its own. square: for each
+    time step, and each row of the gates of each valid step: the packed backward pass grows with the square of time.
     """
 
     step: float
     share: float
+    square: float
 
 
-# From a fit over 72 shapes (8 to 128 rows, 20 to 300 steps, 16 to 256 units, 28 to 98 % valid) on one core.
-_ONEDNN = {True: Gain(0.75e6, 0.45), False: Gain(0.3e6, 0.1)}  # LSTM in float32; with gradients, without
+# Fits to some 70 shapes (8 to 128 rows, 20 to 1000 steps, 16 to 256 units, 28 to 98 % valid) on one core, on the side
+# of torch's kernels where the two are close.
+_ONEDNN = {True: Gain(0.3e6, 0.2, 4), False: Gain(0.3e6, 0.1, 0)}  # LSTM in float32: with gradients, and without
 _NATIVE = {
-    "LSTM": Gain(0.4e6, 0.05),
-    "GRU": Gain(0.4e6, 0.05),
-    "RNN_TANH": Gain(0.18e6, 0),
-    "RNN_RELU": Gain(0.18e6, 0),
+    "LSTM": Gain(0.05e6, 0.05, 2),
+    "GRU": Gain(0.05e6, 0.05, 2),
+    "RNN_TANH": Gain(0.05e6, 0, 1),
+    "RNN_RELU": Gain(0.05e6, 0, 1),
 }
-_CALL = 4e6  # what padding and packing cost, whatever the size
+_CALL = 10e6  # what padding and packing cost, whatever the size
 
 _CELLS: dict[str, type[GatedCell]] = {"RNN_TANH": ElmanCell, "RNN_RELU": ElmanCell, "LSTM": LSTMCell, "GRU": GRUCell}
 _PLAIN = (Tensor, nn.Parameter)
@@ -80,8 +83,9 @@ def fits(module: nn.RNNBase, packed: PackedSequence, hx: Any) -> bool:
 def pays(module: nn.RNNBase, packed: PackedSequence) -> bool:
     """Whether a padded pass is likely to be quicker than torch's packed kernels.
 
-    It computes padding too, and saves the changes of batch size from step to step, and for an LSTM in float32 all that
-    leaving oneDNN costs. Without gradients only that LSTM gains: the other packed kernels are as quick as padded ones.
+    It computes padding too, and saves the changes of batch size from step to step, most of the packed backward pass,
+    and for an LSTM in float32 what leaving oneDNN costs. Without gradients only that LSTM gains: the other packed
+    kernels are quicker than padded ones there.
     """
     weights = _weights(module)
     gradients = torch.is_grad_enabled() and (packed.data.requires_grad or any(one.requires_grad for one in weights))
@@ -95,7 +99,8 @@ def pays(module: nn.RNNBase, packed: PackedSequence) -> bool:
     matrices = sum(one.numel() for one in weights if one.dim() == 2)
     each = matrices / (module.num_layers * (1 + module.bidirectional))  # multiplications a step
     padding = steps * int(packed.batch_sizes[0]) - valid
-    return padding * each + _CALL <= gain.step * steps + gain.share * valid * each
+    gates = weights[0].shape[0]
+    return padding * each + _CALL <= steps * gain.step + valid * (each * gain.share + steps * gates * gain.square)
 
 
 def run_padded(module: nn.RNNBase, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
