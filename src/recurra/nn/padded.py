@@ -89,7 +89,8 @@ def pays(module: nn.RNNBase, packed: PackedSequence) -> bool:
     """
     weights = _weights(module)
     gradients = torch.is_grad_enabled() and (packed.data.requires_grad or any(one.requires_grad for one in weights))
-    if module.mode == "LSTM" and packed.data.dtype == torch.float32 and torch._C._get_mkldnn_enabled():
+    onednn = torch._C._has_mkldnn and torch._C._get_mkldnn_enabled()
+    if onednn and module.mode == "LSTM" and packed.data.dtype == torch.float32:
         gain = _ONEDNN[gradients]
     elif gradients:
         gain = _NATIVE[module.mode]
