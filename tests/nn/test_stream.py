@@ -132,7 +132,8 @@ def test_a_session_sees_weights_that_are_trained_on_loaded_or_replaced() -> None
     nn.utils.parametrizations.weight_norm(module, "weight_hh_l0")
     module.parametrizations.weight_hh_l0.original0.data.fill_(0.5)
     session.reset()
-    torch.testing.assert_close(session.step(x[:, 0]), whole(module, x)[:, 0])
+    session.step(x[:, 0])
+    torch.testing.assert_close(session.step(x[:, 1]), whole(module, x)[:, 1])
     session.reset()
     torch.testing.assert_close(cut(session, x), whole(module, x))
 
