@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 import recurra.nn
 from recurra.errors import InputError, NotStreamable, ShapeError
+from recurra.laws.agreement import difference, within
 from recurra.nn import LayerSession, Recurrent
 from recurra.state import leaves
+from tests.contracts import compositions
 
 LAYERS: dict[str, Any] = {
     "RNN": lambda: recurra.nn.RNN(3, 4, 2, dtype=torch.float64),
@@ -60,6 +62,14 @@ def test_a_session_gives_what_the_layer_gives_however_the_sequence_is_cut(name: 
     torch.testing.assert_close(torch.stack([session.step(x[:, t]) for t in range(9)], 1), expected)
     alone = module.stream()
     torch.testing.assert_close(torch.cat([alone.step(x[1, 0])[None], alone.push(x[1, 1:])]), expected[1])
+
+
+def test_every_composition_in_one_direction_streams_as_it_runs_in_evaluation() -> None:
+    rows = [row for row in compositions.covering() if not row["bidirectional"]]
+    for row in rows:
+        module, x = compositions.build(row).eval(), torch.randn(2, 9, 3, dtype=row["dtype"])
+        assert within(difference(cut(module.stream(), x), module(x)[0]), row["dtype"]), compositions.name(row)
+    assert len(rows) >= 5
 
 
 @pytest.mark.parametrize("name", ["RNNCell", "LSTMCell", "GRUCell"])
