@@ -65,7 +65,7 @@ def test_a_session_gives_what_the_layer_gives_however_the_sequence_is_cut(name: 
 
 
 def test_every_composition_in_one_direction_streams_as_it_runs_in_evaluation() -> None:
-    rows = [row for row in compositions.covering() if not row["bidirectional"]]
+    rows = [row for row in compositions.COMPOSITIONS if not row["bidirectional"]]
     for row in rows:
         module, x = compositions.build(row).eval(), torch.randn(2, 9, 3, dtype=row["dtype"])
         assert within(difference(cut(module.stream(), x), module(x)[0]), row["dtype"]), compositions.name(row)
