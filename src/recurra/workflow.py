@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import resource
-import shutil
 import sys
 import time
 from dataclasses import asdict, replace
@@ -19,23 +19,21 @@ import recurra
 from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.labels import Labels
 from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
-from recurra.errors import InputError, RecurraError, RunError, SettingsError
+from recurra.errors import InputError, RecurraError, RunError
 from recurra.files import make_folder, sha256
 from recurra.report.classification import write_classification_report
-from recurra.run import Run, load_beginning, load_run, save_beginning, save_end
+from recurra.run import Run, beginning_digests, load_beginning, load_run, save_beginning, save_end
 from recurra.settings.groups import DataSettings, as_fraction
 from recurra.settings.names import check_name
 from recurra.settings.tasks import ClassifySettings
 from recurra.tasks import TASKS, Classify, ClassifyTraining
 from recurra.training.devices import choose_device
+from recurra.training.folder import NOTHING_SAVED, SEALED, clear, held, held_to_go_on, saved_until_now
+from recurra.training.interruption import stopping_at_once
 from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
 
 VERSION = recurra.__version__
-OVERWRITTEN = (
-    "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
-    "manifest.json", "report.html", "checkpoints", "plots",
-)  # fmt: skip
 
 
 def train(
@@ -60,46 +58,60 @@ def train(
     Raises:
         InputError: settings or data are at fault, or the folder is taken.
         WorkError: training failed.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came.
     """
     check_name("task", task_name, TASKS)
     settings = _with_whole_paths(settings)
     settings.check()
-    _check_folder(out, overwrite)
-    device = choose_device(settings.training.device)
-    parts = partition(settings.data, settings.training.seed, given)
-    task = TASKS[task_name].fit_features(settings, parts.train, device)
-    training = _training(task, parts)
-    test = task.examples(parts.test)
-    folder = _make(out or _new_folder(task_name), overwrite)
-    save_beginning(folder, task, parts.files, VERSION)
-    result = fit(training, task.settings.training, folder, progress)
-    return _finish(folder, training, test, result, parts.files)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stopping_at_once(lambda: NOTHING_SAVED))
+        there_already = out is not None and out.exists()
+        if out is not None and there_already:
+            stack.enter_context(held(out, overwrite))
+        device = choose_device(settings.training.device)
+        parts = partition(settings.data, settings.training.seed, given)
+        task = TASKS[task_name].fit_features(settings, parts.train, device)
+        training = _training(task, parts)
+        test = task.examples(parts.test)
+        folder = out or _new_folder(task_name)  # not made, and nothing removed, before the data are known to be good
+        if not there_already:
+            stack.enter_context(held(folder, overwrite))
+        stack.enter_context(stopping_at_once(lambda: saved_until_now(folder)))
+        clear(folder)
+        save_beginning(folder, task, parts.files, VERSION)
+        result = fit(training, task.settings.training, folder, progress, beginning=beginning_digests(folder))
+        return _finish(folder, training, test, result, parts.files)
 
 
 def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) -> Run:
     """Go on with a training that was stopped, exactly where it was; a finished one is loaded.
 
     Raises:
-        RunError: the folder is no training, or damaged.
+        RunError: the folder is no training, damaged, or held by another training.
         DataError: a data file has changed.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came.
         InputError: the data came as Python objects and is not given again.
     """
-    if (folder / "manifest.json").exists():
+    if (folder / SEALED).exists():
         return load_run(folder)
-    task, files = load_beginning(folder)
-    device = choose_device(task.settings.training.device)
-    task.device = device
-    task.model.to(device)
-    if not files and given is None:
-        raise InputError(
-            f"{folder}: the data of this run came as Python objects; call recurra.resume with data=… to go on"
-        )
-    check_unchanged(files)
-    parts = partition(task.settings.data, task.settings.training.seed, given)
-    training = _training(task, parts)
-    test = task.examples(parts.test)
-    result = fit(training, task.settings.training, folder, progress, resume=True)
-    return _finish(folder, training, test, result, files)
+    with stopping_at_once(lambda: saved_until_now(folder)), held_to_go_on(folder):
+        if (folder / SEALED).exists():  # whoever held it until now has ended it
+            return load_run(folder)
+        task, files = load_beginning(folder)
+        device = choose_device(task.settings.training.device)
+        task.device = device
+        task.model.to(device)
+        if not files and given is None:
+            raise InputError(
+                f"{folder}: the data of this run came as Python objects; call recurra.resume with data=… to go on"
+            )
+        check_unchanged(files)
+        parts = partition(task.settings.data, task.settings.training.seed, given)
+        training = _training(task, parts)
+        test = task.examples(parts.test)
+        beginning = beginning_digests(folder)
+        result = fit(training, task.settings.training, folder, progress, resume=True, beginning=beginning)
+        return _finish(folder, training, test, result, files)
 
 
 def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
@@ -162,6 +174,7 @@ def _finish(
         "steps": fitted.steps,
         "epochs": round(fitted.epochs, 3),
         "stopped": fitted.stopped,
+        "steps_skipped": fitted.skipped,
         "training_seconds": round(fitted.seconds, 3),
         "test_seconds": round(seconds, 3),
         "peak_memory_bytes": _peak_memory(),
@@ -202,31 +215,6 @@ def _with_whole_paths(settings: ClassifySettings) -> ClassifySettings:
             test=whole(data.test),
         ),
     )
-
-
-def _check_folder(out: Path | None, overwrite: bool) -> None:
-    if out is None or not out.exists():
-        return
-    if not out.is_dir():
-        raise SettingsError(f"out: {out} is a file; give a folder")
-    if not any(out.iterdir()):
-        return
-    if not (out / "config.toml").exists():
-        raise RunError(f"{out} is a folder with other things in it; give a new one with --out")
-    if not overwrite:
-        raise RunError(f"{out} holds a run already; give another --out, or --overwrite to replace it")
-
-
-def _make(folder: Path, overwrite: bool) -> Path:
-    make_folder(folder)
-    if overwrite:
-        for name in OVERWRITTEN:
-            path = folder / name
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-    return folder
 
 
 def _new_folder(task_name: str) -> Path:

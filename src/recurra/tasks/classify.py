@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from recurra.data.labels import Labels
 from recurra.data.table import Table
 from recurra.errors import RecurraError, SettingsError
 from recurra.losses import binary_cross_entropy, class_weights, cross_entropy
+from recurra.memory import memory_faults_named
 from recurra.metrics import ClassificationMetrics, MultilabelMetrics
 from recurra.models import Classifier, SequenceModel
 from recurra.nn import TokenEmbedding, VectorInput
@@ -26,6 +28,7 @@ from recurra.sequence import Sequence
 from recurra.settings.tasks import ClassifySettings
 
 METRICS = {"accuracy": True, "macro_f1": True, "micro_f1": True, "hamming_accuracy": True, "loss": False}
+LESS_MEMORY = "train with a smaller max_length, hidden_size or batch_tokens, or predict where there is more memory"
 PREDICT_ROWS = 1024  # rows encoded and sorted together in prediction: memory stays flat, batches stay full
 
 
@@ -141,8 +144,9 @@ class Classify:
         self.model.eval()
         with torch.inference_mode():
             for rows in batches:
-                inputs = self.features.collate([encoded[row] for row in rows]).to(self.device)
-                result[rows] = self.model(inputs)[0].float().cpu()
+                with memory_faults_named("prediction", partial(_rows_in_words, encoded, rows), LESS_MEMORY):
+                    inputs = self.features.collate([encoded[row] for row in rows]).to(self.device)
+                    result[rows] = self.model(inputs)[0].float().cpu()
         self.model.train(was_training)
         return result
 
@@ -268,10 +272,11 @@ class ClassifyTraining:
         return self.task.score(self.valid).metrics
 
     def describe(self, indices: list[int]) -> str:
-        """Rows by the lines of their file."""
+        """Rows by the lines of their file, and the longest of them."""
         lines = sorted(self.train.table.lines[index] for index in indices)
         shown = ", ".join(map(str, lines[:8])) + (", …" if len(lines) > 8 else "")
-        return f"lines {shown} of {self.train.table.source}"
+        longest = max(self.train.encoded[index].length for index in indices)
+        return f"lines {shown} of {self.train.table.source} (the longest has {longest} steps)"
 
     def _balance(self) -> Tensor:
         names = self.task.labels.names
@@ -321,6 +326,10 @@ def with_cell(settings: ClassifySettings, features: Features) -> ClassifySetting
         return settings
     one_step = isinstance(features, SeriesFeatures) and features.vector
     return replace(settings, model=replace(settings.model, cell="feedforward" if one_step else "lstm"))
+
+
+def _rows_in_words(encoded: list[Encoded], rows: list[int]) -> str:
+    return f"{len(rows)} rows at a time, the longest of {max(encoded[row].length for row in rows)} steps"
 
 
 def _mean(total: Tensor, count: Tensor) -> float:
