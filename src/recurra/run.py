@@ -332,8 +332,11 @@ def _task(
     if "model.safetensors" in content:
         _check_size(settings.model, len(content["model.safetensors"]), config)
     meta = torch.device("meta") if str(device) == "meta" else contextlib.nullcontext()  # else drawn on the CPU
-    with meta:
-        task = TASKS[name](settings, features, labels, device)
+    try:
+        with meta:
+            task = TASKS[name](settings, features, labels, device)
+    except (RuntimeError, TypeError, ValueError) as error:  # sizes beyond what a tensor can have
+        raise RunError(f"{config} describes a model that cannot be built: {_shown(error)}") from error
     return task, tuple(FileRecord(**record) for record in records)
 
 

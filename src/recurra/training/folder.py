@@ -37,10 +37,11 @@ def held(folder: Path, overwrite: bool) -> Iterator[None]:
         RunError: it holds a run and `overwrite` is not given, holds other things, or another training holds it.
         SettingsError: it is a file.
     """
-    _check_free(folder, overwrite)
+    if not (folder / LOCK).exists():  # a lock is not laid into a folder that is not ours
+        _check_free(folder, overwrite)
     make_folder(folder)
     with locked(folder):
-        _check_free(folder, overwrite)  # whoever held it until now may have left a run
+        _check_free(folder, overwrite)
         yield
 
 
