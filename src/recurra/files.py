@@ -167,7 +167,8 @@ def read_bounded(path: Path, limit: int) -> bytes:
             if not stat.S_ISREG(found.st_mode):
                 raise DataError("is not a regular file", path)
             with os.fdopen(handle, "rb", closefd=False) as file:
-                content = file.read(limit + 1) if found.st_size <= limit else None
+                # read(n) takes n bytes of memory at once, so the limit itself would be too much to ask for
+                content = file.read(found.st_size) if found.st_size <= limit else None
         finally:
             os.close(handle)
     except FileNotFoundError as error:
@@ -178,7 +179,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
         if error.errno == errno.ENXIO:  # a socket
             raise DataError("is not a regular file", path) from error
         raise DataError(f"cannot be read: {_reason(error)}", path) from error
-    if content is None or len(content) > limit:
+    if content is None:
         raise DataError(f"is larger than {limit} bytes, the most that is read here", path)
     return content
 

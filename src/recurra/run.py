@@ -296,13 +296,17 @@ def load_beginning(folder: Path, device: torch.device | str = "cpu") -> tuple[Cl
     if not os.path.lexists(folder / "config.toml"):
         raise RunError(f"{folder} is no run folder: it has no config.toml")
     contents = {name: _read_if_there(folder, name) for name in BEGINNING}
-    return _task(folder, {name: one for name, one in contents.items() if one is not None}, device)
+    return _task(folder, {name: one for name, one in contents.items() if one is not None}, device, whole=True)
 
 
 def _task(
-    folder: Path, content: Mapping[str, bytes], device: torch.device | str
+    folder: Path, content: Mapping[str, bytes], device: torch.device | str, *, whole: bool = False
 ) -> tuple[Classify, tuple[FileRecord, ...]]:
-    """The task that the files of a beginning describe."""
+    """The task that the files of a beginning describe.
+
+    Args:
+        whole: whether the configuration's own end is to be there: no manifest tells that it was not cut.
+    """
     config = folder / "config.toml"
     try:
         name, settings, extra = from_toml(content["config.toml"].decode(), str(config))
@@ -310,6 +314,8 @@ def _task(
         raise RunError(f"{config} is damaged: {error}") from error
     if name not in TASKS:
         raise RunError(f"{config}: task {name!r} is not known to this version")
+    if whole and "digests" not in extra:
+        raise RunError(f"{config} is damaged: its end is missing, the digests of the other files; {WHOLE}")
     for other, digest in _record(config, extra, "digests", dict).items():
         if other not in BEGINNING:
             raise RunError(f"{config} is damaged: {other!r} is no file of a run")

@@ -49,7 +49,7 @@ def _watch_disk(emit: Any) -> None:
         if PART.fullmatch(Path(os.fspath(path)).name):
             emit(f"open {label(path)}")
         handle = real_open(path, flags, *rest, **more)
-        folder = os.path.isdir(path)
+        folder = Path(path).is_dir()
         names[handle] = f"folder {label(path)}" if folder else label(path)
         return handle
 

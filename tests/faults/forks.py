@@ -93,6 +93,10 @@ class Forks:
         self._process.kill()
         self._process.communicate()
 
+    def predict(self, folder: Path, **job: Any) -> Answer:
+        """Load a run and answer `inputs`."""
+        return self._answer(verb="predict", folder=str(folder), **job)
+
     def train_at_once(self, folder: Path, copies: int) -> list[Answer]:
         """Several trainings of the same folder that start at the same instant."""
         return self._answers(verb="train", folder=str(folder), settings=self.settings(), copies=copies)

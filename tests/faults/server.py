@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any
 
 import torch
 
+import recurra.cli.main
 import recurra.workflow
 from recurra.data.partition import Given
 from recurra.errors import RecurraError, RunError
@@ -34,7 +36,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     work(json.loads(sys.stdin.readline()))  # the first training is slow, and the same for all
-    threads = len(os.listdir("/proc/self/task")) if Path("/proc/self/task").is_dir() else 1
+    tasks = Path("/proc/self/task")
+    threads = len(list(tasks.iterdir())) if tasks.is_dir() else 1
     print(json.dumps({"threads": threads}), file=answers, flush=True)
     for line in sys.stdin:
         job = json.loads(line)
@@ -67,6 +70,9 @@ def child(job: dict[str, Any]) -> int:
                 kill(said)
             point[:] = [event.replace("write", "wrote"), nth, point[2]]  # so many bytes still reach the file
             return point.pop() % (len(content or b"") + 1)
+        if [event, nth] == job.get("signal", [])[:2]:
+            for number in job["signal"][2:]:
+                signal.raise_signal(number)
         if fault and event == fault[0] and nth >= fault[1]:
             reached.append(event)
             if fault[2] == "short":
@@ -74,22 +80,36 @@ def child(job: dict[str, Any]) -> int:
             raise OSError(getattr(errno, fault[2]), os.strerror(getattr(errno, fault[2])))
         return None
 
-    if not job["report"]:  # drawing takes longer than all the rest
+    if job.get("spoil"):
+        recurra.workflow.write_classification_report = spoil_weights
+    elif not job["report"]:  # drawing takes longer than all the rest
         recurra.workflow.write_classification_report = without_pictures
     watch(handler)
     answer: dict[str, Any] = {}
     try:
         work(job)
     except RecurraError as error:
-        status, answer = error.exit_status, {"error": str(error), "kind": type(error).__name__}
+        _, status = recurra.cli.main._answer(error)
+        answer = {"error": str(error), "kind": type(error).__name__}
     except BaseException as error:
         status, answer = 99, {"error": repr(error), "kind": type(error).__name__}
     said.write_text(json.dumps(answer | {"events": events, "reached": reached}))
     return status
 
 
+def bound_memory(more: int) -> None:
+    """Let the process take so many bytes more than it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
 def without_pictures(run: Run, *rest: Any) -> None:
     write_whole(run.path / "report.html", "a report")
+
+
+def spoil_weights(run: Run, *rest: Any) -> None:
+    next(run.model.parameters()).data.fill_(float("nan"))
 
 
 def kill(said: Path) -> None:
@@ -99,6 +119,12 @@ def kill(said: Path) -> None:
 
 def work(job: dict[str, Any]) -> None:
     folder = Path(job["folder"])
+    if "memory" in job:
+        bound_memory(job["memory"])
+    if job["verb"] == "predict":
+        run = recurra.run.load_run(folder)
+        run.predict(job["inputs"])
+        return
     if job["verb"] == "resume":
         recurra.workflow.resume(folder, Silent())
         return

@@ -297,7 +297,10 @@ FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a path that is no text": (changed_config('path = "', 'path = 3 # "'), r"config\.toml is damaged: record\.files"),
     "features nested without end": (changed_json("features.json", lambda v: "[" * 100_000), r"features\.json"),
     "features that are a list": (changed_json("features.json", lambda v: [v]), r"features\.json"),
-    "features without labels": (changed_json("features.json", lambda v: {"features": v["features"]}), r"features\.json"),
+    "features without labels": (
+        changed_json("features.json", lambda v: {"features": v["features"]}),
+        r"features\.json",
+    ),
     "a label twice": (
         changed_json("features.json", lambda v: v | {"labels": {"names": ["a", "a"], "several": False}}),
         r"features\.json",
@@ -341,25 +344,17 @@ def test_a_forged_run_is_refused_by_name(name: str, run: Path, place: Path) -> N
     folder = copied(run, place)
     forge(folder)
     with pytest.raises(RunError, match=words) as caught:
-        load_forged(folder)
+        load_forged(folder, run)
     assert "\n" not in str(caught.value)
 
 
-def load_forged(folder: Path) -> None:
+def load_forged(folder: Path, run: Path) -> None:
     """Load with all digests made anew, those in the configuration too."""
     config = folder / "config.toml"
     for name in ("features.json", "tokenizer.json"):
-        old, new = (run_module._digest(one / name, (one / name).read_bytes()) for one in (ORIGIN["run"], folder))
+        old, new = (run_module._digest(one / name, (one / name).read_bytes()) for one in (run, folder))
         config.write_text(config.read_text().replace(old, new))
     load_without_manifest(folder)
-
-
-ORIGIN: dict[str, Path] = {}
-
-
-@pytest.fixture(autouse=True)
-def _origin(run: Path) -> None:
-    ORIGIN["run"] = run
 
 
 def test_a_file_larger_than_any_of_its_kind_takes_no_memory(run: Path, place: Path) -> None:

@@ -222,7 +222,9 @@ def test_short_memory_names_the_batch_and_the_options_that_help(tmp_path):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory")
 
     tiny.before_batch = short
-    with pytest.raises(WorkError, match=r"step 1: the memory does not suffice for a batch of 4: rows .*; give a smaller batch_size"):
+    with pytest.raises(
+        WorkError, match=r"step 1: the memory does not suffice for a batch of 4: rows .*; give a smaller batch_size"
+    ):
         train(tiny, tmp_path)
 
 

@@ -10,14 +10,16 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra.errors import DataError, RunError, SettingsError, WorkError
 from recurra.files import make_folder, write_whole
+from recurra.memory import memory_faults_named
 from recurra.settings.groups import TrainingSettings
 from recurra.settings.names import did_you_mean
 from recurra.training import checkpoint as files
@@ -34,6 +36,7 @@ from recurra.training.step import NonFinite, StepRecord, take_step
 METRICS_FILE = "metrics.jsonl"
 # these do not choose the numbers, but for the last bits; the last one decides what a training dies of
 FREE_ON_RESUME = ("checkpoint_every", "threads", "device", "on_nonfinite")
+LESS_MEMORY = "give a smaller hidden_size, num_layers, embedding_size or vocabulary_size"
 MOST_SKIPPED_IN_ROW = 10  # a bad row spoils one batch of an epoch; ten batches in a row are spoiled by the weights
 
 
@@ -90,6 +93,7 @@ def fit(
     check_precision(settings.precision, device)
     make_folder(folder / files.FOLDER)
     with (
+        memory_faults_named("training", partial(_model_in_words, trainable.model), LESS_MEMORY),
         threads(settings.threads),
         forked_generators(device),
         contextlib.closing(progress),
@@ -420,6 +424,11 @@ class Training:
             raise ValueError(
                 f"epoch {self.state.epoch} has {len(self._batches)} batches, and {self.state.position} are done"
             )
+
+
+def _model_in_words(model: nn.Module) -> str:
+    parameters = sum(one.numel() for one in model.parameters())
+    return f"a model of {parameters:,} parameters, with its optimiser and its checkpoint"
 
 
 def _plain(settings: TrainingSettings) -> dict[str, Any]:
