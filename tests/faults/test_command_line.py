@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import resource
@@ -15,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from .forks import what_counts
+import recurra
+
+from .forks import leftovers, what_counts
 
 PROGRAM = [sys.executable, "-c", "import sys; from recurra.cli.main import main; sys.exit(main())"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -98,8 +99,7 @@ def test_killed_three_times_once_in_the_middle_of_a_resume_it_ends_as_if_never_s
     assert ended(child) == (-signal.SIGKILL, "")
 
     assert not (folder / "manifest.json").exists()
-    status, said = ended(start("train", "--resume", folder, "--progress", "none"))
-    assert status == 0, said
+    recurra.resume(folder)
     assert what_counts(folder) == whole
 
 
@@ -124,8 +124,7 @@ def test_each_signal_ends_with_its_status_and_says_how_to_go_on(
         assert said.startswith(f"recurra: training was stopped by {numbers[0].name} ")
         assert said.endswith(f"saved; go on with: recurra train --resume {folder}\n") and said.count("\n") == 1
         arguments = ["train", "--resume", folder, "--progress", "none"]
-    status, said = ended(start(*arguments))
-    assert status == 0, said
+    recurra.resume(folder)
     assert what_counts(folder) == whole
 
 
@@ -137,7 +136,6 @@ def test_a_file_that_the_disk_has_no_room_for_ends_in_a_sentence_and_nothing_is_
     assert status == 1
     assert said.startswith(f"recurra: {folder / 'checkpoints' / 'step-0000'}")
     assert said.endswith(".safetensors could not be written: File too large\n") and said.count("\n") == 1
-    assert json.dumps(sorted(path.name for path in folder.rglob("*.part"))) == "[]"
-    status, said = ended(start("train", "--resume", folder, "--progress", "none"))
-    assert status == 0, said
+    assert leftovers(folder) == []
+    recurra.resume(folder)
     assert what_counts(folder) == whole

@@ -32,8 +32,18 @@ OPERATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("operation", OPERATIONS)
+DEEP = pytest.mark.deep
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        # each operation at the checkpoint, and no space for any file; the rest at length
+        pytest.param(one, name, marks=() if one == "no space" or name == "checkpoint" else DEEP)
+        for one in OPERATIONS
+        for name in FILES
+    ],
+)
 def test_a_disk_that_fails_ends_in_a_sentence_and_nothing_is_lost(
     operation: str, name: str, forks: Forks, expected: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -53,7 +63,13 @@ def test_a_disk_that_fails_ends_in_a_sentence_and_nothing_is_lost(
     assert what_counts(folder) == expected
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("checkpoint", "config.toml", "manifest.json") else pytest.param(name, marks=DEEP)
+        for name in FILES
+    ],
+)
 def test_a_disk_that_takes_a_part_of_each_write_is_given_the_rest(
     name: str, forks: Forks, expected: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ NOTHING = "before anything was saved; give the same command again"
 AT_ONCE = "at once; what its last checkpoint holds is saved; go on with: recurra train --resume {folder}"
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", [SIGNALS[0], *(pytest.param(one, marks=pytest.mark.deep) for one in SIGNALS[1:])])
 @pytest.mark.parametrize(
     ("point", "words"),
     [
