@@ -65,9 +65,10 @@ def test_a_disk_that_fails_ends_in_a_sentence_and_nothing_is_lost(
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in ("checkpoint", "config.toml", "manifest.json") else pytest.param(name, marks=DEEP)
-        for name in FILES
+    ["checkpoint", "config.toml", "manifest.json"]
+    + [
+        pytest.param(name, marks=DEEP)
+        for name in ("features.json", "metrics.jsonl", "model.safetensors", "result.json")
     ],
 )
 def test_a_disk_that_takes_a_part_of_each_write_is_given_the_rest(
@@ -135,6 +136,7 @@ def test_every_file_is_written_fsynced_renamed_and_its_folder_fsynced_in_this_or
             f"fsynced {folder}",
         ]  # fmt: skip
     assert seen == set(FILES)
+    assert {events[index + 1] for index, event in enumerate(events) if event == "save"} == {"open checkpoint"}
     # an older checkpoint goes only when the newer one is there for good, and its going is made to last
     for index, event in enumerate(disk):
         if event == "remove checkpoint":

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from recurra.training.checkpoint import load_checkpoint
+
 from .forks import Answer, Forks, leftovers, what_counts
 
 BEGINNING = {
@@ -107,6 +109,9 @@ def test_killed_and_killed_again_in_the_resume_it_ends_as_if_never_stopped(
 ) -> None:
     folder = tmp_path / "run"
     assert forks.train(folder, kill=TRAINING[name]).killed
+    point = TRAINING[name]
+    if point[0].endswith("checkpoint") and point[1] >= 3:  # there is always one that loads
+        assert load_checkpoint(folder, 10**6) is not None
     refused = forks.train(folder)
     assert refused.exit_status == 2
     assert f"holds a training that has not ended; go on with: recurra train --resume {folder}" in refused.error
