@@ -94,7 +94,7 @@ def _watch_training(emit: Any) -> None:
     import recurra.training.loop
     import recurra.training.step
     import recurra.workflow
-    from recurra.tasks import ClassifyTraining
+    from recurra.tasks import ManyToOneTraining
 
     def around(owner: Any, name: str, before: str = "", after: str = "") -> None:
         real = getattr(owner, name)
@@ -115,12 +115,12 @@ def _watch_training(emit: Any) -> None:
     around(recurra.workflow, "load_beginning", after="beginning is loaded")
     around(recurra.workflow, "write_classification_report", before="report", after="reported")
     around(recurra.workflow, "save_end", before="save the end")
-    around(ClassifyTraining, "batch", before="batch", after="batch is made")
-    around(ClassifyTraining, "loss", after="forward is done")
+    around(ManyToOneTraining, "batch", before="batch", after="batch is made")
+    around(ManyToOneTraining, "loss", after="forward is done")
     around(recurra.training.step, "gradient_norm", before="backward is done")
     around(recurra.training.step, "set_rate", before="gradients are clipped")
     around(recurra.training.loop, "take_step", after="step is taken")
-    around(ClassifyTraining, "evaluate", before="evaluate", after="evaluated")
+    around(ManyToOneTraining, "evaluate", before="evaluate", after="evaluated")
     training = recurra.training.loop.Training
     around(training, "save", before="save", after="saved")
     around(training, "resume", before="resume", after="resumed")
