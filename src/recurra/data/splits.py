@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +39,60 @@ def cut(n: int, fraction: float, seed: int, strata: Sequence[Any] | None = None)
         part = [i for rows, count in zip(groups.values(), _shares(groups, n, size), strict=True) for i in rows[:count]]
     chosen = set(part)
     return [i for i in range(n) if i not in chosen], sorted(chosen)
+
+
+def cut_groups(
+    groups: Sequence[Any], fraction: float, seed: int, strata: Sequence[Any] | None = None
+) -> tuple[list[int], list[int]]:
+    """Deal rows into the rest and a part, each in rising order, every group wholly to one side.
+
+    Groups are taken one by one in an order drawn by the seed from their names alone, so that the order of rows says
+    nothing. One enters the part where that brings the part nearer to its share of all rows and of each stratum, and
+    never where it would take a stratum's last rows from the rest.
+
+    Args:
+        groups: for each row, its group: a text or a number.
+        fraction: share of the part; at least one group where there are two, and never all.
+        seed: chooses the groups.
+        strata: for each row, its label (or its list of labels).
+
+    Returns:
+        The rest and the part; an empty part where there is one group only.
+    """
+    names = [str(group) for group in groups]
+    labels = ["" for _ in groups] if strata is None else [repr(label) for label in strata]
+    counts: dict[str, Counter[str]] = {}
+    for name, label in zip(names, labels, strict=True):
+        counts.setdefault(name, Counter())[label] += 1
+    if len(counts) < 2:
+        return list(range(len(names))), []
+    order = sorted(counts, key=lambda name: hashlib.sha256(f"{seed} {name}".encode("utf-8", "surrogatepass")).digest())
+    total = Counter(labels)
+    wanted = {label: fraction * count for label, count in total.items()}
+    missing, missing_rows = dict(wanted), fraction * len(names)
+    held = Counter(total)
+    part: set[str] = set()
+
+    def gain(name: str) -> float:
+        """How much nearer the part comes to its shares."""
+        own = counts[name]
+        by_label = sum(abs(missing[label]) - abs(missing[label] - count) for label, count in own.items())
+        return by_label + abs(missing_rows) - abs(missing_rows - own.total())
+
+    def leaves_all(name: str) -> bool:
+        return all(count < held[label] for label, count in counts[name].items())
+
+    for name in order:
+        if gain(name) > 0 and leaves_all(name):
+            part.add(name)
+            held.subtract(counts[name])
+            missing_rows -= counts[name].total()
+            for label, count in counts[name].items():
+                missing[label] -= count
+    if not part:  # every group is larger than twice the part: the one that misses least
+        part.add(max(order, key=lambda name: (leaves_all(name), gain(name))))
+    inside = [name in part for name in names]
+    return [i for i, own in enumerate(inside) if not own], [i for i, own in enumerate(inside) if own]
 
 
 def _shares(groups: dict[str, list[int]], n: int, size: int) -> list[int]:
