@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.columns import SEQUENCE, TARGET_NAMES
+from recurra.data.columns import SEQUENCE, TARGET_NAMES, input_columns
 from recurra.data.encoded import shown
 from recurra.data.series_features import number
 from recurra.data.table import Place, Table, listed
@@ -110,8 +110,8 @@ def keyed_sequences(table: Table, settings: DataSettings) -> list[Keyed]:
 def check_one_row_each(table: Table, settings: DataSettings) -> None:
     """Refuse a table in long form that was given as if each row were an example.
 
-    It shows itself by a column called like an id, whose values repeat and whose rows share one target, beside columns
-    of numbers alone. Naming the input columns insists.
+    It shows itself by a column called like an id, whose values repeat and whose rows share one target while a number
+    beside them changes. Naming the input columns insists.
 
     Raises:
         DataError: it looks so.
@@ -122,27 +122,25 @@ def check_one_row_each(table: Table, settings: DataSettings) -> None:
     targets = _targets(table, settings)
     if name is None or name in (*targets, settings.group) or not targets or set(targets) - set(table.columns):
         return
-    others = [other for other in table.columns if other not in (name, *targets)]
-    numeric = [other for other in others if _mostly_numbers(table.columns[other])]
-    times = [other for other in others if other not in numeric and _is_time(table.columns[other][0])]
-    if not numeric or len(numeric) + len(times) < len(others):
-        return
     try:
-        owned = _rows_by_id(table, name)
+        owned = list(_rows_by_id(table, name).values())
     except DataError:
         return
-    if 2 * len(owned) > len(table) or len(owned) < 2:
+    if len(owned) < 2 or 2 * len(owned) > len(table):
         return
-    for rows in owned.values():
-        for target in targets:
-            values = table.columns[target]
-            if not all(_same(values[row], values[rows[0]]) for row in rows):
-                return
-    raise DataError(
-        f"its {len(table)} rows seem to be time steps of {len(owned)} sequences, by the column {name!r}; "
-        f"give --id {name} (and --time COLUMN) to make them sequences, or name the columns of a row with --input",
-        table.source,
-    )
+    try:
+        others = input_columns(table, settings)
+    except DataError:  # which of several is not clear: refused in any case, and here with the likelier mend
+        others = tuple(other for other in table.columns if other not in (name, *targets))
+    steps = (other for other in others if _mostly_numbers(table.columns[other]))
+    if not any(not _agrees(table, owned, other) for other in steps):
+        return
+    if all(_agrees(table, owned, target) for target in targets):
+        raise DataError(
+            f"its {len(table)} rows seem to be time steps of {len(owned)} sequences, by the column {name!r}; "
+            f"give --id {name} (and --time COLUMN) to make them sequences, or name the columns of a row with --input",
+            table.source,
+        )
 
 
 def identity(value: Any, place: Place) -> Any:
@@ -282,6 +280,12 @@ def _only_value(table: Table, rows: list[int], name: str, what: str, key: Any) -
     return values[rows[0]]
 
 
+def _agrees(table: Table, owned: Iterable[list[int]], name: str) -> bool:
+    """Whether the rows of each id have one value in a column."""
+    values = table.columns[name]
+    return all(_same(values[row], values[rows[0]]) for rows in owned for row in rows)
+
+
 def _same(one: Any, other: Any) -> bool:
     if one is other:
         return True
@@ -319,13 +323,6 @@ def _is_number(value: Any) -> bool:
 def _mostly_numbers(values: Iterable[Any]) -> bool:
     marks = [_is_number(value) for value in values]
     return 2 * sum(marks) > len(marks)
-
-
-def _is_time(value: Any) -> bool:
-    with contextlib.suppress(DataError):
-        moment(value, Place(""))
-        return True
-    return False
 
 
 def _targets(table: Table, settings: DataSettings) -> tuple[str, ...]:
