@@ -78,7 +78,13 @@ def partition(settings: DataSettings, seed: int, given: Given | None = None, *, 
     test, whole = _part(whole, settings.test, given.test, "test", settings, seed, files, stratified)
     valid, whole = _part(whole, settings.valid, given.valid, "valid", settings, seed, files, stratified)
     if settings.group:
-        _check_apart(settings.group, {"training": whole, "validation": valid, "test": test})
+        sides = [
+            ("training", whole, True),
+            ("validation", valid, given.valid is None and as_fraction(settings.valid) is not None),
+            ("test", test, given.test is None and as_fraction(settings.test) is not None),
+        ]
+        # what is of the data comes first, so that a message begins with the line of the file beside it
+        _check_apart(settings.group, {name: table for name, table, _ in sorted(sides, key=lambda side: not side[2])})
     return Parts(whole, valid, test, tuple(files), settings)
 
 

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_ROUNDS = 3  # over all groups: the first fills the part, the others mend
+SMALLEST_GAIN = 1e-9  # rows: below it a difference is rounding
+
 
 def cut(n: int, fraction: float, seed: int, strata: Sequence[Any] | None = None) -> tuple[list[int], list[int]]:
     """Deal rows 0 to n - 1 into the rest and a part, each in rising order.
@@ -47,7 +50,7 @@ def cut_groups(
     """Deal rows into the rest and a part, each in rising order, every group wholly to one side.
 
     Groups are taken one by one in an order drawn by the seed from their names alone, so that the order of rows says
-    nothing. One enters the part where that brings the part nearer to its share of all rows and of each stratum, and
+    nothing. One changes sides where that brings the part nearer to its share of all rows and of each stratum, and
     never where it would take a stratum's last rows from the rest.
 
     Args:
@@ -60,39 +63,43 @@ def cut_groups(
         The rest and the part; an empty part where there is one group only.
     """
     names = [str(group) for group in groups]
-    labels = ["" for _ in groups] if strata is None else [repr(label) for label in strata]
-    counts: dict[str, Counter[str]] = {}
+    labels = [""] * len(names) if strata is None else [repr(label) for label in strata]
+    counted: dict[str, Counter[str]] = {}
     for name, label in zip(names, labels, strict=True):
-        counts.setdefault(name, Counter())[label] += 1
-    if len(counts) < 2:
+        counted.setdefault(name, Counter())[label] += 1
+    if len(counted) < 2:
         return list(range(len(names))), []
+    # a group has a share under each of its labels, and under None that of all its rows
+    counts = {name: [(None, own.total()), *own.items()] for name, own in counted.items()}
+    held: Counter[str | None] = Counter(labels)
+    held[None] = len(names) + 1  # the strata alone keep the rest from being empty
+    missing = {label: fraction * count for label, count in held.items()}
+    missing[None] = fraction * len(names)
     order = sorted(counts, key=lambda name: hashlib.sha256(f"{seed} {name}".encode("utf-8", "surrogatepass")).digest())
-    total = Counter(labels)
-    wanted = {label: fraction * count for label, count in total.items()}
-    missing, missing_rows = dict(wanted), fraction * len(names)
-    held = Counter(total)
     part: set[str] = set()
 
     def gain(name: str) -> float:
-        """How much nearer the part comes to its shares."""
-        own = counts[name]
-        by_label = sum(abs(missing[label]) - abs(missing[label] - count) for label, count in own.items())
-        return by_label + abs(missing_rows) - abs(missing_rows - own.total())
+        """How much nearer the part comes to its shares where the group changes sides."""
+        sign = -1 if name in part else 1
+        return sum(abs(missing[label]) - abs(missing[label] - sign * count) for label, count in counts[name])
 
     def leaves_all(name: str) -> bool:
-        return all(count < held[label] for label, count in counts[name].items())
+        return name in part or all(count < held[label] for label, count in counts[name])
 
-    for name in order:
-        if gain(name) > 0 and leaves_all(name):
-            part.add(name)
-            held.subtract(counts[name])
-            missing_rows -= counts[name].total()
-            for label, count in counts[name].items():
-                missing[label] -= count
+    for _ in range(MOST_ROUNDS):
+        moved = False
+        for name in order:
+            if gain(name) > SMALLEST_GAIN and leaves_all(name):
+                sign, moved = -1 if name in part else 1, True
+                part ^= {name}
+                for what, count in counts[name]:
+                    missing[what] -= sign * count
+                    held[what] -= sign * count
+        if not moved:
+            break
     if not part:  # every group is larger than twice the part: the one that misses least
         part.add(max(order, key=lambda name: (leaves_all(name), gain(name))))
-    inside = [name in part for name in names]
-    return [i for i, own in enumerate(inside) if not own], [i for i, own in enumerate(inside) if own]
+    return [i for i, name in enumerate(names) if name not in part], [i for i, name in enumerate(names) if name in part]
 
 
 def _shares(groups: dict[str, list[int]], n: int, size: int) -> list[int]:
