@@ -92,6 +92,16 @@ CASES = {
         csv() | {"held.csv": "text,label\nx,ugly\n"},
         "--test held.csv",
     ),
+    "a fault in the second of two files": Case(
+        ("more.csv, line 2, column 'label': the label is missing",),
+        csv() | {"more.csv": "text,label\nso,\n"},
+        "--data more.csv",
+    ),
+    "files of other columns": Case(
+        ("more.csv: has no column 'label' and a column 'mark' more", "data.csv"),
+        csv() | {"more.csv": "text,mark\nso,good\n"},
+        "--data more.csv",
+    ),
     "a missing label": Case(("line 32, column 'label': the label is missing",), csv("text,")),
     "a row a time step": Case(
         ("seem to be time steps of 20 sequences, by the column 'patient'; give --id patient", "--input"),
