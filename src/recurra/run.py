@@ -133,7 +133,7 @@ class Run:
         Raises:
             DataError: an input cannot be read; with its row.
         """
-        table = table_from_python(inputs if isinstance(inputs, Mapping) else {"input": list(inputs)})
+        table = self._asked(table_from_python(inputs if isinstance(inputs, Mapping) else {"input": list(inputs)}))
         answers = []
         for row, answer in enumerate(self._task.predict(self._inputs(table), self._task.decode)):
             if isinstance(answer, RecurraError):
@@ -206,7 +206,12 @@ class Run:
             return next(iter(table.columns.values()))
         if set(table.columns) == {"input"} and (self.settings.data.id or len(self.settings.data.input) == 1):
             return table.column("input")
-        return inputs_of(sequences(table, self.settings.data, labelled=False), self.settings.data)
+        return inputs_of(table, self.settings.data)
+
+    def _asked(self, table: Table) -> Table:
+        """A table to predict with a row an input: of a run with an id its sequences, where they are not whole yet."""
+        whole = set(table.columns) == {"input"}
+        return table if whole else sequences(table, self.settings.data, labelled=False)
 
     def __repr__(self) -> str:
         metric = self._task.metric
