@@ -13,6 +13,7 @@ import os
 import reprlib
 import shlex
 import tomllib
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,7 @@ import torch
 from recurra.baselines import Baselines, from_files, to_files
 from recurra.data.columns import inputs_of
 from recurra.data.features import TextFeatures, features_from_json
+from recurra.data.long_form import Keyed, keyed_sequences, sequences
 from recurra.data.partition import FileRecord, check_unchanged, partition, read_labelled
 from recurra.data.readers import table_from_python
 from recurra.data.table import Table
@@ -143,12 +145,13 @@ class Run:
         """A prediction for each input, in order: label and probabilities, or the value of a regression.
 
         Args:
-            inputs: texts, or series and vectors as in training; or a mapping of columns with the run's input column.
+            inputs: texts, or series and vectors as in training; or a mapping of columns with the run's input column
+                (of a run with an id: one row a time step, and an answer for each id in order of first appearance).
 
         Raises:
             DataError: an input cannot be read; with its row.
         """
-        table = table_from_python(inputs if isinstance(inputs, Mapping) else {"input": list(inputs)})
+        table = self._asked(table_from_python(inputs if isinstance(inputs, Mapping) else {"input": list(inputs)}))
         answers = []
         for row, answer in enumerate(self._task.predict(self._inputs(table), self._task.decode)):
             if isinstance(answer, RecurraError):
@@ -161,16 +164,28 @@ class Run:
 
         Rows may be errors already.
         """
-        for answer in self._task.predict(rows, self._task.answers):
-            yield {"error": str(answer)} if isinstance(answer, RecurraError) else answer
+        ids: deque[dict[str, Any]] = deque()
+
+        def values() -> Iterator[Any]:
+            for row in rows:
+                ids.append({"id": row.id} if isinstance(row, Keyed) else {})
+                yield row.value if isinstance(row, Keyed) else row
+
+        for answer in self._task.predict(values(), self._task.answers):
+            yield ids.popleft() | ({"error": str(answer)} if isinstance(answer, RecurraError) else answer)
 
     def inputs_of(self, path: Path, format: str | None = None) -> list[Any]:
         """The inputs of a file in any format the task trains on; targets are not needed.
 
+        Of a run with an id: a `Keyed` sequence an id, or bare sequences where the file has no columns.
+
         Raises:
             DataError: it cannot be read, or has not the run's input column.
         """
-        return self._inputs(read_labelled(path, self.settings.data, format))
+        table = read_labelled(path, self.settings.data, format)
+        if self.settings.data.id and set(table.columns) != {"input"}:
+            return list(keyed_sequences(table, self.settings.data))
+        return self._inputs(table)
 
     def describe(self) -> dict[str, Any]:
         """What is in the run, for people."""
@@ -191,9 +206,9 @@ class Run:
 
     def _table(self, data: Any) -> Table:
         if isinstance(data, str | Path):
-            return read_labelled(data, self.settings.data)
+            return sequences(read_labelled(data, self.settings.data), self.settings.data)
         if data is not None:
-            return table_from_python(data)
+            return sequences(table_from_python(data), self.settings.data)
         if not self.files:
             raise InputError(f"{self.path}: the data of this run came as Python objects; give evaluate its data")
         check_unchanged(self.files)
@@ -207,9 +222,14 @@ class Run:
     def _inputs(self, table: Table) -> list[Any]:
         if not self.settings.data.input and len(table.columns) == 1:
             return next(iter(table.columns.values()))
-        if set(table.columns) == {"input"} and len(self.settings.data.input) == 1:
+        if set(table.columns) == {"input"} and (self.settings.data.id or len(self.settings.data.input) == 1):
             return table.column("input")
         return inputs_of(table, self.settings.data)
+
+    def _asked(self, table: Table) -> Table:
+        """A table to predict with a row an input: of a run with an id its sequences, where they are not whole yet."""
+        whole = set(table.columns) == {"input"}
+        return table if whole else sequences(table, self.settings.data, labelled=False)
 
     def __repr__(self) -> str:
         metric = self._task.metric

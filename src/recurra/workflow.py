@@ -7,6 +7,7 @@ import platform
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 import recurra
 from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.labels import Labels
+from recurra.data.long_form import check_one_row_each, sequences, with_inputs
 from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
 from recurra.errors import InputError, RecurraError, RunError
 from recurra.files import make_folder, sha256
@@ -91,6 +93,7 @@ def train(
         if start is not None:
             settings = with_structure(settings, start.settings)
         parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
+        settings = replace(settings, data=parts.settings)
         task = kind.fit_features(settings, parts.train, device, start)
         if start is not None and not take_weights(task, start):
             progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
@@ -162,11 +165,17 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
     }
     problems: list[str] = []
     try:
+        check_one_row_each(table, data)
+        data = with_inputs(table, data)
+        table = sequences(table, data)
         inputs = inputs_of(table, data)
         found["kind"] = kind_of(inputs, table, data)
-        lengths = [len(str(value).split()) if found["kind"] == "text" else np.size(value) for value in inputs]
+        unit, length_of = _length(found["kind"], data)
+        lengths = [length_of(value) for value in inputs]
+        if data.id:
+            found |= {"sequences": len(inputs), "inputs": list(data.input)}
         found["lengths"] = {"shortest": min(lengths), "median": int(np.median(lengths)), "longest": max(lengths)}
-        found["lengths"]["unit"] = "words" if found["kind"] == "text" else "numbers"
+        found["lengths"]["unit"] = unit
         empty = sum(length == 0 for length in lengths)
         if empty:
             problems.append(f"{empty} row(s) have an empty input")
@@ -185,6 +194,13 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
     except RecurraError as error:
         problems.append(str(error))
     return {**found, "problems": problems}
+
+
+def _length(kind: str, data: DataSettings) -> tuple[str, Callable[[Any], int]]:
+    """What the lengths of inputs are counted in, and the count."""
+    if kind == "text":
+        return "words", lambda value: len(str(value).split())
+    return ("steps", len) if data.id else ("numbers", np.size)
 
 
 def _training(task: ManyToOne, parts: Parts) -> ManyToOneTraining:
