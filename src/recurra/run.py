@@ -19,7 +19,8 @@ import safetensors
 import safetensors.torch
 import torch
 
-from recurra.data.columns import inputs_of
+from recurra.data.answers import in_kind_of
+from recurra.data.columns import input_columns, inputs_of
 from recurra.data.features import TextFeatures, features_from_json
 from recurra.data.partition import FileRecord, check_unchanged, partition, read_labelled
 from recurra.data.readers import table_from_python
@@ -121,22 +122,29 @@ class Run:
             raise InputError(f"{self.path}: a row has several labels here, and a confusion matrix needs one")
         return counted.confusion.numpy()
 
-    def predict(self, inputs: Iterable[Any] | Mapping[str, Any]) -> list[Any]:
+    def predict(self, inputs: Any) -> Any:
         """A prediction for each input, in order: label and probabilities, or the value of a regression.
 
         Args:
-            inputs: texts, or series and vectors as in training; or a mapping of columns with the run's input column.
+            inputs: texts, or series and vectors as in training; or columns with the run's input column: a mapping, a
+                list of dictionaries, a frame.
+
+        Returns:
+            A list of predictions. For a frame a frame of the same kind with the same index: the columns label and
+            probability_NAME for each class, or value.
 
         Raises:
             DataError: an input cannot be read; with its row.
         """
-        table = table_from_python(inputs if isinstance(inputs, Mapping) else {"input": list(inputs)})
+        table = table_from_python(inputs if hasattr(inputs, "__len__") else list(inputs))
+        names = tuple(table.columns) if len(table.columns) == 1 else input_columns(table, self.settings.data)
+        column = names[0] if len(names) == 1 else None
         answers = []
         for row, answer in enumerate(self._task.predict(self._inputs(table), self._task.decode)):
             if isinstance(answer, RecurraError):
-                raise table.place(row).error(str(answer)) from answer
+                raise table.place(row, column).error(str(answer)) from answer
             answers.append(answer)
-        return answers
+        return in_kind_of(inputs, answers)
 
     def predict_rows(self, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
         """A dictionary fit for JSON for each row: label and probabilities, value, or error.

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from recurra.data.augmentation import Augment
 from recurra.data.batching import plan
-from recurra.data.columns import inputs_of, kind_of, target_columns
+from recurra.data.columns import input_columns, inputs_of, kind_of, target_columns
 from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures, check_training_inputs
 from recurra.data.table import Table, concatenate
 from recurra.errors import DataError, RecurraError, SettingsError
@@ -135,7 +136,8 @@ class ManyToOne(ABC):
             features = TextFeatures.fit(inputs, settings.text, settings.data.max_length)
         else:
             longest = settings.data.max_length
-            features = SeriesFeatures.fit(inputs, longest, vector=kind == "vector", place=train.place)
+            place = partial(train.place, column=_input_column(train, settings))
+            features = SeriesFeatures.fit(inputs, longest, vector=kind == "vector", place=place)
         return cls(with_cell(settings, features), features, targets, device)
 
     @classmethod
@@ -217,7 +219,8 @@ class ManyToOne(ABC):
             DataError: a column that is not there, a row that cannot be read, a target that cannot be used.
         """
         inputs = inputs_of(table, self.settings.data)
-        encoded = [self.features.encode(value, place=table.place(row)) for row, value in enumerate(inputs)]
+        column = _input_column(table, self.settings)
+        encoded = [self.features.encode(value, place=table.place(row, column)) for row, value in enumerate(inputs)]
         return Examples(table, inputs, encoded, self.encode_targets(table, target_columns(table, self.settings.data)))
 
     def batch(self, encoded: list[Encoded], targets: list[Any]) -> Batch:
@@ -292,7 +295,8 @@ class ManyToOneTraining:
         if self.metric not in task.metrics:
             raise SettingsError(f"metric: {self.metric!r} is not measured here; choose from {', '.join(task.metrics)}")
         self.higher_is_better = task.metrics[self.metric]
-        check_training_inputs(train.encoded, train.table.place)
+        column = _input_column(train.table, settings) if train.table.columns else None
+        check_training_inputs(train.encoded, partial(train.table.place, column=column))
         text = settings.text
         self._augment = Augment(text.word_dropout, text.char_noise)
         self._augmented = isinstance(task.features, TextFeatures) and bool(text.word_dropout or text.char_noise)
@@ -349,6 +353,12 @@ class ManyToOneTraining:
         lines = sorted(self.train.table.lines[index] for index in indices)
         shown = ", ".join(map(str, lines[:8])) + (", …" if len(lines) > 8 else "")
         return f"lines {shown} of {self.train.table.source}"
+
+
+def _input_column(table: Table, settings: TaskSettings) -> str | None:
+    """The column that holds the inputs, where it is one."""
+    names = input_columns(table, settings.data)
+    return names[0] if len(names) == 1 else None
 
 
 def _taken_over(features: Features, kind: str, max_length: int) -> Features:
