@@ -21,6 +21,7 @@ import torch
 
 from recurra.data.answers import in_kind_of
 from recurra.data.columns import input_columns, inputs_of
+from recurra.data.embeddings import EmbeddingsRecord
 from recurra.data.features import TextFeatures, features_from_json
 from recurra.data.partition import FileRecord, check_unchanged, partition, read_labelled
 from recurra.data.readers import table_from_python
@@ -140,7 +141,7 @@ class Run:
         names = tuple(table.columns) if len(table.columns) == 1 else input_columns(table, self.settings.data)
         column = names[0] if len(names) == 1 else None
         answers = []
-        for row, answer in enumerate(self._task.predict(self._inputs(table), self._task.decode)):
+        for row, (answer, _) in enumerate(self._task.predict(self._inputs(table), self._task.decode)):
             if isinstance(answer, RecurraError):
                 raise table.place(row, column).error(str(answer)) from answer
             answers.append(answer)
@@ -149,10 +150,13 @@ class Run:
     def predict_rows(self, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
         """A dictionary fit for JSON for each row: label and probabilities, value, or error.
 
-        Rows may be errors already.
+        `cut` counts the steps that max_length took from the input, where it took any. Rows may be errors already.
         """
-        for answer in self._task.predict(rows, self._task.answers):
-            yield {"error": str(answer)} if isinstance(answer, RecurraError) else answer
+        for answer, cut in self._task.predict(rows, self._task.answers):
+            if isinstance(answer, RecurraError):
+                yield {"error": str(answer)}
+            else:
+                yield {**answer, "cut": cut} if cut else answer
 
     def inputs_of(self, path: Path, format: str | None = None) -> list[Any]:
         """The inputs of a file in any format the task trains on; targets are not needed.
@@ -210,6 +214,8 @@ class Run:
 def save_beginning(folder: Path, task: ManyToOne, files: tuple[FileRecord, ...], version: str) -> None:
     """What a training needs to go on from its folder alone: settings, features and labels."""
     content = {**task.to_json(), "features": task.features.to_json()}
+    if task.embeddings_record is not None:
+        content["embeddings"] = task.embeddings_record.to_json()
     if task.features.tokenizer_json is not None:
         write_whole(folder / "tokenizer.json", task.features.tokenizer_json)
     write_whole(folder / "features.json", json.dumps(content, ensure_ascii=True))
@@ -285,7 +291,10 @@ def load_beginning(folder: Path, device: torch.device | str = "cpu") -> tuple[Ma
     tokenizer = _read(folder, "tokenizer.json").decode("utf-8", "replace") if has_tokenizer else None
     try:
         features = features_from_json(saved["features"], tokenizer)
-        return TASKS[name].from_json(settings, features, saved, device), files
+        task = TASKS[name].from_json(settings, features, saved, device)
+        if "embeddings" in saved:
+            task.embeddings_record = EmbeddingsRecord.from_json(saved["embeddings"])
+        return task, files
     except (KeyError, TypeError, ValueError, RunError) as error:
         raise RunError(f"{folder / 'features.json'} is damaged: {error}") from error
 

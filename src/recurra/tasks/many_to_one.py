@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from recurra.data.augmentation import Augment
 from recurra.data.batching import plan
 from recurra.data.columns import input_columns, inputs_of, kind_of, target_columns
+from recurra.data.embeddings import Embeddings, EmbeddingsRecord
 from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures, check_training_inputs
 from recurra.data.table import Table, concatenate
 from recurra.errors import DataError, RecurraError, SettingsError
@@ -24,6 +25,7 @@ from recurra.nn import TokenEmbedding, VectorInput
 from recurra.randomness import numpy_generator, seed_of
 from recurra.sequence import Sequence
 from recurra.settings.tasks import TaskSettings
+from recurra.tasks.pretrained import embeddings_for, with_embedding_size
 
 PREDICT_ROWS = 1024  # rows encoded and sorted together in prediction: memory stays flat, batches stay full
 
@@ -105,6 +107,8 @@ class ManyToOne(ABC):
     def __init__(self, settings: Any, features: Features, targets: Any, device: torch.device | str = "cpu") -> None:
         self.settings, self.features, self.targets = settings, features, targets
         self.device = torch.device(device)
+        self.embeddings: Embeddings | None = None
+        self.embeddings_record: EmbeddingsRecord | None = None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(settings.training.seed, "weights"))
             self.model = build_model(settings, features, self.output_size, self.output_dropout).to(self.device)
@@ -123,7 +127,7 @@ class ManyToOne(ABC):
 
         Raises:
             DataError: a row that cannot be used, or targets that leave nothing to learn.
-            SettingsError: an option that has no effect on this task.
+            SettingsError: an option that has no effect on this task, or another size than that of the embeddings.
         """
         inputs = inputs_of(train, settings.data)
         kind = kind_of(inputs, train, settings.data)
@@ -138,7 +142,20 @@ class ManyToOne(ABC):
             longest = settings.data.max_length
             place = partial(train.place, column=_input_column(train, settings))
             features = SeriesFeatures.fit(inputs, longest, vector=kind == "vector", place=place)
-        return cls(with_cell(settings, features), features, targets, device)
+        embeddings = embeddings_for(settings, features)
+        if embeddings is not None:
+            settings = with_embedding_size(settings, embeddings)
+        task = cls(with_cell(settings, features), features, targets, device)
+        if embeddings is not None:
+            task.begin_with(embeddings)
+        return task
+
+    def begin_with(self, embeddings: Embeddings) -> None:
+        """Put pretrained vectors in the place of fresh ones; they are trained on like those."""
+        table = self.model.frontend.get_parameter("token.weight")
+        with torch.no_grad():
+            table[embeddings.ids] = torch.from_numpy(embeddings.vectors).to(table)
+        self.embeddings, self.embeddings_record = embeddings, embeddings.record
 
     @classmethod
     @abstractmethod
@@ -251,8 +268,13 @@ class ManyToOne(ABC):
         outputs = self.outputs(examples.encoded)
         return Score(self.measure(outputs, examples.targets), outputs)
 
-    def predict(self, inputs: Iterable[Any], decode: Callable[[Tensor], list[T]]) -> Iterator[T | RecurraError]:
-        """What `decode` makes of each input's outputs, in order; in place of one that cannot be read, the error."""
+    def predict(
+        self, inputs: Iterable[Any], decode: Callable[[Tensor], list[T]]
+    ) -> Iterator[tuple[T | RecurraError, int]]:
+        """What `decode` makes of each input's outputs, in order, and the steps of it that max_length cut.
+
+        In place of an answer to what cannot be read stands the error.
+        """
         waiting: list[Encoded | RecurraError] = []
         for value in inputs:
             waiting.append(value if isinstance(value, RecurraError) else self._encoded(value))
@@ -269,10 +291,10 @@ class ManyToOne(ABC):
 
     def _decoded(
         self, rows: list[Encoded | RecurraError], decode: Callable[[Tensor], list[T]]
-    ) -> Iterator[T | RecurraError]:
+    ) -> Iterator[tuple[T | RecurraError, int]]:
         predictions = iter(decode(self.outputs([row for row in rows if not isinstance(row, RecurraError)])))
         for row in rows:
-            yield row if isinstance(row, RecurraError) else next(predictions)
+            yield (row, 0) if isinstance(row, RecurraError) else (next(predictions), row.cut)
 
 
 class ManyToOneTraining:
@@ -311,6 +333,8 @@ class ManyToOneTraining:
         held = self.valid
         everything = joined([self.train, held.select([row for row, length in enumerate(held.lengths) if length])])
         task = type(self.task)(self.task.settings, self.task.features, self.task.targets, self.task.device)
+        if self.task.embeddings is not None:
+            task.begin_with(self.task.embeddings)
         return ManyToOneTraining(task, everything, held.select([]))
 
     def plan(self, epoch: int) -> list[list[int]]:
