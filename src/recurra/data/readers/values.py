@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 
 PLAIN = frozenset({str, int, bool, type(None)})
+PLAIN_NUMBERS = frozenset({float, int, bool, type(None)})
 NUMBERS = (int, float, np.number, np.bool_, type(None))
 MISSING = ("NAType", "NaTType")  # the types of pandas' NA and NaT
 MOST_NESTING = 8  # lists within lists; a list that holds itself never ends
@@ -25,7 +27,9 @@ def plain_values(values: list[Any], depth: int = 0) -> list[Any]:
     arrays of numbers and tensors stay or become arrays.
     """
     kinds = set(map(type, values))
-    if kinds <= PLAIN or kinds == {float} or depth > MOST_NESTING:
+    # what lists hold is looked at in one sweep: going into each costs ten times that
+    held = set(map(type, chain.from_iterable(values))) if kinds == {list} else kinds
+    if held <= PLAIN or held <= PLAIN_NUMBERS or depth > MOST_NESTING:
         return values
     gaps = not all(issubclass(kind, NUMBERS) for kind in kinds)
     return [_plain(value, gaps, depth) for value in values]
