@@ -34,7 +34,8 @@ def train(
 
     Args:
         task: "classify" or "regress".
-        data: a file or several, or Python objects: a mapping of columns, a list of dictionaries.
+        data: a file or several, or Python objects: a frame (pandas, polars, Arrow, Hugging Face datasets), a mapping
+            of columns, a list of dictionaries.
         valid, test: a file, a fraction of the data, or Python objects like data.
         out: the run folder; None: a new one under `runs/`.
         overwrite: replace the run that is in `out`.

@@ -18,6 +18,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+GIVEN = "the given data"
+"""The source of what came as Python objects: it has rows in place of lines."""
+
 
 class RecurraError(Exception):
     """The root: catch this to catch everything raised on purpose."""
@@ -42,7 +45,7 @@ class DataError(InputError):
     Args:
         message: what is wrong and the mend, without the place.
         source: the file, or "the given data" for Python objects.
-        line: line of the file (from 1), or row of the given data (from 0 is never shown: rows count from 1).
+        line: line of the file (from 1), or row of the given data (from 1 too).
         column: name of the column.
     """
 
@@ -51,7 +54,7 @@ class DataError(InputError):
     ) -> None:
         place = [str(source)] if source is not None else []
         if line is not None:
-            place.append(f"line {line}")
+            place.append(f"{'row' if source == GIVEN else 'line'} {line}")
         if column is not None:
             place.append(f"column {column!r}")
         super().__init__(f"{', '.join(place)}: {message}" if place else message)

@@ -25,7 +25,9 @@ import safetensors.torch
 import torch
 
 from recurra.baselines import Baselines, from_files, to_files
-from recurra.data.columns import inputs_of
+from recurra.data.answers import in_kind_of
+from recurra.data.columns import input_columns, inputs_of
+from recurra.data.embeddings import EmbeddingsRecord
 from recurra.data.features import TextFeatures, features_from_json
 from recurra.data.long_form import Keyed, keyed_sequences, sequences
 from recurra.data.partition import FileRecord, check_unchanged, partition, read_labelled
@@ -141,28 +143,37 @@ class Run:
             raise InputError(f"{self.path}: a row has several labels here, and a confusion matrix needs one")
         return counted.confusion.numpy()
 
-    def predict(self, inputs: Iterable[Any] | Mapping[str, Any]) -> list[Any]:
+    def predict(self, inputs: Any) -> Any:
         """A prediction for each input, in order: label and probabilities, or the value of a regression.
 
         Args:
-            inputs: texts, or series and vectors as in training; or a mapping of columns with the run's input column
-                (of a run with an id: one row a time step, and an answer for each id in order of first appearance).
+            inputs: texts, or series and vectors as in training; or columns with the run's input column: a mapping, a
+                list of dictionaries, a frame (of a run with an id: one row a time step, and an answer for each id in
+                order of first appearance).
+
+        Returns:
+            A list of predictions. For a frame a frame of the same kind with the same index: the columns label and
+            probability_NAME for each class, or value (of a run with an id: the id before them, a row an id).
 
         Raises:
             DataError: an input cannot be read; with its row.
         """
-        table = self._asked(table_from_python(inputs if isinstance(inputs, Mapping) else {"input": list(inputs)}))
+        given = table_from_python(inputs if hasattr(inputs, "__len__") else list(inputs))
+        table = self._asked(given)
+        names = tuple(table.columns) if len(table.columns) == 1 else input_columns(table, self.settings.data)
+        column = names[0] if len(names) == 1 and table is given else None
         answers = []
-        for row, answer in enumerate(self._task.predict(self._inputs(table), self._task.decode)):
+        for row, (answer, _) in enumerate(self._task.predict(self._inputs(table), self._task.decode)):
             if isinstance(answer, RecurraError):
-                raise table.place(row).error(str(answer)) from answer
+                raise table.place(row, column).error(str(answer)) from answer
             answers.append(answer)
-        return answers
+        keys = {} if table is given else {self.settings.data.id: table.column(self.settings.data.id)}
+        return in_kind_of(inputs, answers, keys)
 
     def predict_rows(self, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
         """A dictionary fit for JSON for each row: label and probabilities, value, or error.
 
-        Rows may be errors already.
+        `cut` counts the steps that max_length took from the input, where it took any. Rows may be errors already.
         """
         ids: deque[dict[str, Any]] = deque()
 
@@ -171,8 +182,9 @@ class Run:
                 ids.append({"id": row.id} if isinstance(row, Keyed) else {})
                 yield row.value if isinstance(row, Keyed) else row
 
-        for answer in self._task.predict(values(), self._task.answers):
-            yield ids.popleft() | ({"error": str(answer)} if isinstance(answer, RecurraError) else answer)
+        for answer, cut in self._task.predict(values(), self._task.answers):
+            found = {"error": str(answer)} if isinstance(answer, RecurraError) else answer
+            yield ids.popleft() | found | ({"cut": cut} if cut else {})
 
     def inputs_of(self, path: Path, format: str | None = None) -> list[Any]:
         """The inputs of a file in any format the task trains on; targets are not needed.
@@ -255,6 +267,8 @@ def save_beginning(folder: Path, task: ManyToOne, files: tuple[FileRecord, ...],
     The configuration comes last and holds the digests of the others, so that they are one unit.
     """
     content = {**task.to_json(), "features": task.features.to_json()}
+    if task.embeddings_record is not None:
+        content["embeddings"] = task.embeddings_record.to_json()
     others = {"features.json": json.dumps(content, ensure_ascii=True)}
     if task.features.tokenizer_json is not None:
         others["tokenizer.json"] = task.features.tokenizer_json
@@ -398,6 +412,7 @@ def _task(
     try:
         features = features_from_json(saved["features"], tokenizer)
         targets = TASKS[name].targets_from_json(saved)
+        embeddings = EmbeddingsRecord.from_json(saved["embeddings"]) if "embeddings" in saved else None
     except (KeyError, TypeError, ValueError, RunError) as error:
         raise RunError(f"{folder / 'features.json'} is damaged: {error}") from error
     if "model.safetensors" in content:
@@ -408,6 +423,7 @@ def _task(
             task = TASKS[name](settings, features, targets, device)
     except (RuntimeError, TypeError, ValueError) as error:  # sizes beyond what a tensor can have
         raise RunError(f"{config} describes a model that cannot be built: {_shown(error)}") from error
+    task.embeddings_record = embeddings
     return task, tuple(FileRecord(**record) for record in records)
 
 

@@ -18,6 +18,8 @@ import torch
 
 import recurra
 from recurra.data.columns import inputs_of, kind_of, target_columns
+from recurra.data.embeddings import EmbeddingsRecord
+from recurra.data.features import Features, TextFeatures
 from recurra.data.labels import Labels
 from recurra.data.long_form import check_one_row_each, sequences, with_inputs
 from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
@@ -25,6 +27,7 @@ from recurra.errors import InputError, RecurraError, RunError
 from recurra.files import make_folder, sha256
 from recurra.report.card import write_card
 from recurra.report.classification import write_classification_report
+from recurra.report.parts import UNITS
 from recurra.report.regression import write_regression_report
 from recurra.run import (
     Run,
@@ -40,6 +43,7 @@ from recurra.settings.names import check_task
 from recurra.settings.options import flat
 from recurra.settings.tasks import TaskSettings
 from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining, take_weights, with_structure
+from recurra.tasks.pretrained import embeddings_again
 from recurra.training.checkpoint import checkpoints
 from recurra.training.devices import choose_device
 from recurra.training.folder import NOTHING_SAVED, SEALED, clear, held, held_to_go_on, saved_until_now
@@ -97,8 +101,13 @@ def train(
         task = kind.fit_features(settings, parts.train, device, start)
         if start is not None and not take_weights(task, start):
             progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
+        if task.embeddings_record is not None:
+            progress.note(_embeddings_note(task.embeddings_record))
         training = _training(task, parts)
         test = task.examples(parts.test)
+        for name, examples in (("training", training.train), ("validation", training.valid), ("test", test)):
+            if examples.cut:
+                progress.note(_cut_note(name, examples, task.features))
         folder = out or _new_folder(task_name)  # not made, and nothing removed, before the data are known to be good
         if not there_already:
             stack.enter_context(held(folder, overwrite))
@@ -139,6 +148,8 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
         start = None if checkpoints(again) else _start(task.settings, device)
         if start is not None:
             take_weights(task, start)  # a checkpoint of the first training, where there is one, takes their place
+        if task.embeddings_record is not None and not checkpoints(again):
+            task.begin_with(embeddings_again(task.embeddings_record, task.features))
         check_unchanged(files)
         parts = partition(task.settings.data, task.settings.training.seed, given, stratified=task.stratified)
         training = _training(task, parts)
@@ -260,6 +271,9 @@ def _finish(
         "valid_examples": len(training.valid.inputs),
         "test_examples": len(test.inputs),
         "examples_cut": training.train.cut,
+        "valid_examples_cut": training.valid.cut,
+        "test_examples_cut": test.cut,
+        **({"embeddings_found": round(found.share, 6)} if (found := training.task.embeddings_record) else {}),
         "device": str(task.device),
         "threads": task.settings.training.threads or torch.get_num_threads(),
         "versions": {
@@ -278,6 +292,16 @@ def _finish(
     return run
 
 
+def _embeddings_note(record: EmbeddingsRecord) -> str:
+    name = Path(record.path).name
+    return f"embeddings: {record.found:,} of {record.tokens:,} tokens have a vector in {name} ({record.share:.1%})"
+
+
+def _cut_note(part: str, examples: Examples, features: Features) -> str:
+    kind, unit = ("texts", UNITS[features.unit]) if isinstance(features, TextFeatures) else ("series", "steps")
+    return f"{examples.cut:,} of {len(examples.inputs):,} {part} {kind} were cut to {features.max_length:,} {unit}"
+
+
 def _start(settings: TaskSettings, device: torch.device) -> ManyToOne | None:
     """The task to start from, where the settings name a run."""
     return load_run(Path(settings.training.init), device).parts if settings.training.init else None
@@ -289,7 +313,7 @@ def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
     def whole(value: str) -> str:
         return value if as_fraction(value) is not None else str(Path(value).absolute())
 
-    data, init = settings.data, settings.training.init
+    data, embeddings, init = settings.data, settings.text.embeddings, settings.training.init
     return replace(
         settings,
         data=replace(
@@ -298,6 +322,7 @@ def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
             valid=whole(data.valid),
             test=whole(data.test),
         ),
+        text=replace(settings.text, embeddings=embeddings and str(Path(embeddings).absolute())),
         training=replace(settings.training, init=init and str(Path(init).absolute())),
     )
 

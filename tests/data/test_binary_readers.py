@@ -148,12 +148,12 @@ def test_python_columns_rows_and_lists_become_tables() -> None:
     [
         ({"a": [1, 2], "b": [1]}, "the given data, column 'b': has 1 values, and 'a' has 2"),
         ({"a": "text"}, "column 'a': is str; a list"),
-        ("a text", "the given data: is str; a mapping"),
-        (3, "is int; a mapping"),
+        ("a text", "the given data: is str; a frame, a mapping"),
+        (3, "is int; a frame, a mapping"),
         ([], "is empty"),
         ({}, "is empty"),
         ({"a": []}, "is empty"),
-        ([{"a": 1}, 2], "line 2: is a dictionary and the first row is not, or"),
+        ([{"a": 1}, 2], "row 2: is a dictionary and the first row is not, or"),
     ],
 )
 def test_python_data_that_is_no_table_is_refused(data: object, words: str) -> None:

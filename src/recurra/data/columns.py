@@ -77,9 +77,15 @@ def kind_of(inputs: list[Any], table: Table, settings: DataSettings) -> Kind:
     asked = settings.input_kind
     texts = [isinstance(value, str) for value in inputs]
     if any(texts) and not all(texts):
-        row = texts.index(not texts[0])
-        raise table.place(row, settings.input[0] if settings.input else None).error(
-            f"a {_word(texts[row])} stands among {_word(texts[0])}s; an input is the same kind of thing in every row"
+        missing = next((row for row, value in enumerate(inputs) if value is None), None)
+        row = texts.index(not texts[0]) if missing is None else missing
+        names = input_columns(table, settings)
+        place = table.place(row, names[0] if len(names) == 1 else None)
+        if missing is not None:
+            raise place.error('the input is missing; a text is expected, "" where it is empty')
+        raise place.error(
+            f"a {_word(texts[row])} stands among {_word(texts[0], 's')}; "
+            "an input is the same kind of thing in every row"
         )
     if texts and texts[0]:
         if asked in ("series", "vector"):
@@ -92,5 +98,5 @@ def kind_of(inputs: list[Any], table: Table, settings: DataSettings) -> Kind:
     return asked
 
 
-def _word(text: bool) -> str:
-    return "text" if text else "number or list of numbers"
+def _word(text: bool, plural: str = "") -> str:
+    return f"text{plural}" if text else f"number{plural} or list{plural} of numbers"

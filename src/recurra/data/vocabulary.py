@@ -51,6 +51,11 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @property
+    def ids(self) -> Mapping[str, int]:
+        """Token → id, of the known ones."""
+        return self._ids
+
     def encode(self, tokens: Iterable[str]) -> NDArray[np.int64]:
         """[T] ids; an unknown token is UNK_ID."""
         return np.array(list(map(self._ids.get, tokens, repeat(UNK_ID))), dtype=np.int64)

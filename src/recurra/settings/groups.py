@@ -235,6 +235,8 @@ class TextSettings:
     """Occurrences in the training texts below which a token counts as unknown."""
     embedding_size: int = 128
     """Features of a token's embedding."""
+    embeddings: str = ""
+    """File of pretrained vectors to start from: GloVe, word2vec or fastText (.vec) as text; it sets embedding_size."""
     char_ngrams: bool = False
     """Add to each word's embedding the mean of its hashed character 3- to 5-gram embeddings."""
     ngram_buckets: int = 32768

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from recurra.baselines import BaselineKind, Baselines, fit_baselines
 from recurra.data.augmentation import Augment
 from recurra.data.batching import plan
-from recurra.data.columns import inputs_of, kind_of, target_columns
+from recurra.data.columns import input_columns, inputs_of, kind_of, target_columns
+from recurra.data.embeddings import Embeddings, EmbeddingsRecord
 from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures, check_training_inputs
 from recurra.data.table import Table, concatenate
 from recurra.errors import DataError, RecurraError, SettingsError
@@ -27,6 +28,7 @@ from recurra.nn import TokenEmbedding, VectorInput
 from recurra.randomness import numpy_generator, seed_of
 from recurra.sequence import Sequence
 from recurra.settings.tasks import TaskSettings
+from recurra.tasks.pretrained import embeddings_for, with_embedding_size
 
 LESS_MEMORY = "train with a smaller max_length, hidden_size or batch_tokens, or predict where there is more memory"
 PREDICT_ROWS = 1024  # rows encoded and sorted together in prediction: memory stays flat, batches stay full
@@ -109,6 +111,8 @@ class ManyToOne(ABC):
     def __init__(self, settings: Any, features: Features, targets: Any, device: torch.device | str = "cpu") -> None:
         self.settings, self.features, self.targets = settings, features, targets
         self.device = torch.device(device)
+        self.embeddings: Embeddings | None = None
+        self.embeddings_record: EmbeddingsRecord | None = None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(settings.training.seed, "weights"))
             self.model = build_model(settings, features, self.output_size, self.output_dropout).to(self.device)
@@ -127,7 +131,7 @@ class ManyToOne(ABC):
 
         Raises:
             DataError: a row that cannot be used, or targets that leave nothing to learn.
-            SettingsError: an option that has no effect on this task.
+            SettingsError: an option that has no effect on this task, or another size than that of the embeddings.
         """
         inputs = inputs_of(train, settings.data)
         kind = kind_of(inputs, train, settings.data)
@@ -140,8 +144,22 @@ class ManyToOne(ABC):
             features = TextFeatures.fit(inputs, settings.text, settings.data.max_length)
         else:
             longest = settings.data.max_length
-            features = SeriesFeatures.fit(inputs, longest, vector=kind == "vector", place=train.place)
-        return cls(with_cell(settings, features), features, targets, device)
+            place = partial(train.place, column=_input_column(train, settings))
+            features = SeriesFeatures.fit(inputs, longest, vector=kind == "vector", place=place)
+        embeddings = embeddings_for(settings, features)
+        if embeddings is not None:
+            settings = with_embedding_size(settings, embeddings)
+        task = cls(with_cell(settings, features), features, targets, device)
+        if embeddings is not None:
+            task.begin_with(embeddings)
+        return task
+
+    def begin_with(self, embeddings: Embeddings) -> None:
+        """Put pretrained vectors in the place of fresh ones; they are trained on like those."""
+        table = self.model.frontend.get_parameter("token.weight")
+        with torch.no_grad():
+            table[embeddings.ids] = torch.from_numpy(embeddings.vectors).to(table)
+        self.embeddings, self.embeddings_record = embeddings, embeddings.record
 
     @classmethod
     @abstractmethod
@@ -229,7 +247,8 @@ class ManyToOne(ABC):
             DataError: a column that is not there, a row that cannot be read, a target that cannot be used.
         """
         inputs = inputs_of(table, self.settings.data)
-        encoded = [self.features.encode(value, place=table.place(row)) for row, value in enumerate(inputs)]
+        column = _input_column(table, self.settings)
+        encoded = [self.features.encode(value, place=table.place(row, column)) for row, value in enumerate(inputs)]
         return Examples(table, inputs, encoded, self.encode_targets(table, target_columns(table, self.settings.data)))
 
     def batch(self, encoded: list[Encoded], targets: list[Any]) -> Batch:
@@ -288,8 +307,13 @@ class ManyToOne(ABC):
         """Targets as a baseline takes them: numbers, or marks [N, L]."""
         return self.target_tensor(targets).numpy() if self.baseline_kind == "marks" else np.asarray(targets)
 
-    def predict(self, inputs: Iterable[Any], decode: Callable[[Tensor], list[T]]) -> Iterator[T | RecurraError]:
-        """What `decode` makes of each input's outputs, in order; in place of one that cannot be read, the error."""
+    def predict(
+        self, inputs: Iterable[Any], decode: Callable[[Tensor], list[T]]
+    ) -> Iterator[tuple[T | RecurraError, int]]:
+        """What `decode` makes of each input's outputs, in order, and the steps of it that max_length cut.
+
+        In place of an answer to what cannot be read stands the error.
+        """
         waiting: list[Encoded | RecurraError] = []
         for value in inputs:
             waiting.append(value if isinstance(value, RecurraError) else self._encoded(value))
@@ -306,10 +330,10 @@ class ManyToOne(ABC):
 
     def _decoded(
         self, rows: list[Encoded | RecurraError], decode: Callable[[Tensor], list[T]]
-    ) -> Iterator[T | RecurraError]:
+    ) -> Iterator[tuple[T | RecurraError, int]]:
         predictions = iter(decode(self.outputs([row for row in rows if not isinstance(row, RecurraError)])))
         for row in rows:
-            yield row if isinstance(row, RecurraError) else next(predictions)
+            yield (row, 0) if isinstance(row, RecurraError) else (next(predictions), row.cut)
 
 
 class ManyToOneTraining:
@@ -332,7 +356,8 @@ class ManyToOneTraining:
         if self.metric not in task.metrics:
             raise SettingsError(f"metric: {self.metric!r} is not measured here; choose from {', '.join(task.metrics)}")
         self.higher_is_better = task.metrics[self.metric]
-        check_training_inputs(train.encoded, train.table.place)
+        column = _input_column(train.table, settings) if train.table.columns else None
+        check_training_inputs(train.encoded, partial(train.table.place, column=column))
         text = settings.text
         self._augment = Augment(text.word_dropout, text.char_noise)
         self._augmented = isinstance(task.features, TextFeatures) and bool(text.word_dropout or text.char_noise)
@@ -347,6 +372,8 @@ class ManyToOneTraining:
         held = self.valid
         everything = joined([self.train, held.select([row for row, length in enumerate(held.lengths) if length])])
         task = type(self.task)(self.task.settings, self.task.features, self.task.targets, self.task.device)
+        if self.task.embeddings is not None:
+            task.begin_with(self.task.embeddings)
         return ManyToOneTraining(task, everything, held.select([]))
 
     def plan(self, epoch: int) -> list[list[int]]:
@@ -390,6 +417,12 @@ class ManyToOneTraining:
         shown = ", ".join(map(str, lines[:8])) + (", …" if len(lines) > 8 else "")
         longest = max(self.train.encoded[index].length for index in indices)
         return f"lines {shown} of {self.train.table.source} (the longest has {longest} steps)"
+
+
+def _input_column(table: Table, settings: TaskSettings) -> str | None:
+    """The column that holds the inputs, where it is one."""
+    names = input_columns(table, settings.data)
+    return names[0] if len(names) == 1 else None
 
 
 def _taken_over(features: Features, kind: str, max_length: int) -> Features:

@@ -33,6 +33,8 @@ def with_structure(settings: S, start: TaskSettings) -> S:
             if value not in (defaults[name], wanted):
                 problems.append(f"{name}: it is {value!r}, and the run to start from has {wanted!r}; leave it out")
         changes[group] = replace(own, **{name: getattr(earlier, name) for name in names})
+    if settings.text.embeddings:
+        problems.append("embeddings: the vectors come from the run to start from; leave it out")
     if problems:
         raise SettingsError("; ".join(problems))
     return replace(settings, **changes)
