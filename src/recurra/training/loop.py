@@ -53,6 +53,8 @@ class FitResult:
     """The validation metrics of the best weights (NaN where one was not finite)."""
     best_step: int
     """Optimiser steps that had been taken when they were scored."""
+    schedule_steps: int
+    """Optimiser steps over which the learning rate's schedule went, or would have gone."""
     history: list[dict[str, Any]]
     """The lines of metrics.jsonl."""
     stopped: str
@@ -68,6 +70,7 @@ def fit(
     progress: ProgressDisplay,
     *,
     resume: bool = False,
+    schedule_steps: int = 0,
 ) -> FitResult:
     """Train until a bound is reached or validation stalls; the model ends with its best weights, in evaluation mode.
 
@@ -77,6 +80,7 @@ def fit(
     Args:
         resume: go on from the folder's checkpoint, to the weights and metrics of a training that was never stopped;
             from the start where the earlier one was stopped before its first checkpoint.
+        schedule_steps: steps that the learning rate's schedule is laid over; 0: those that the training takes at most.
 
     Raises:
         Interrupted: SIGINT, SIGTERM or SIGHUP came, and all is saved.
@@ -96,7 +100,7 @@ def fit(
         stop_requests() as request,
     ):
         remove_leftovers(folder)
-        training = Training(trainable, settings, folder)
+        training = Training(trainable, settings, folder, schedule_steps)
         training.resume() if resume else training.begin()
         for note in training.notes:
             progress.note(note)
@@ -125,9 +129,10 @@ class Training:
         trainable: what is trained.
         settings: how.
         folder: the run folder, held by the caller.
+        schedule_steps: as for `fit`.
     """
 
-    def __init__(self, trainable: Trainable, settings: TrainingSettings, folder: Path) -> None:
+    def __init__(self, trainable: Trainable, settings: TrainingSettings, folder: Path, schedule_steps: int = 0) -> None:
         self.trainable, self.settings, self.folder = trainable, settings, folder
         self.model = trainable.model
         self.state = TrainingState()
@@ -138,6 +143,7 @@ class Training:
         self._batches = self._plan(0)
         steps = settings.epochs * math.ceil(len(self._batches) / settings.accumulate)
         self.total_steps = min(steps, settings.max_steps or steps)
+        self.schedule_steps = schedule_steps or self.total_steps
         self._began = self._saved = time.perf_counter()
 
     def begin(self) -> None:
@@ -176,7 +182,7 @@ class Training:
         state, settings = self.state, self.settings
         fraction = self.elapsed() / settings.max_time if settings.max_time else 0.0
         factor = rate_factor(
-            settings.schedule, state.step, self.total_steps, settings.warmup_steps, fraction, state.plateau.factor
+            settings.schedule, state.step, self.schedule_steps, settings.warmup_steps, fraction, state.plateau.factor
         )
         batches = self._batches[state.position : state.position + settings.accumulate]
         record = take_step(self.trainable, settings, self.optimiser, state.step, batches, settings.lr * factor)
@@ -267,9 +273,12 @@ class Training:
             if name.startswith("valid_")
         }
         best_step = state.history[state.best]["step"]
+        # a bound in time has brought the schedule to its end at the last step
+        schedule_steps = state.step if state.stopped == "max_time" else self.schedule_steps
         return FitResult(
-            state.step, self._epochs(), state.seconds, best, best_step, list(state.history), state.stopped, self.notes
-        )
+            state.step, self._epochs(), state.seconds, best, best_step, schedule_steps, list(state.history),
+            state.stopped, self.notes,
+        )  # fmt: skip
 
     def _plan(self, epoch: int) -> list[list[int]]:
         batches = self.trainable.plan(epoch)

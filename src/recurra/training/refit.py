@@ -30,7 +30,8 @@ def refit(
 ) -> FitResult:
     """Train fresh weights on all labelled data; the model ends with the last of them, or their average.
 
-    The learning rate takes the way of the first training, shortened to these steps.
+    At every step the learning rate is that of the first training, so that it stops where the first one was best: a
+    schedule shortened to these steps would be another training than the one validated.
 
     Args:
         trainable: training and validation data together, a model with fresh weights, and `evaluate` without rows
@@ -48,7 +49,14 @@ def refit(
     settings = replace(settings, max_steps=steps, evaluate_every=steps, max_time=0.0, patience=0)
     progress.note(f"refit: {steps} steps on training and validation data together")
     try:
-        return fit(trainable, settings, folder / FOLDER, _Unscored(progress), resume=resume)
+        return fit(
+            trainable,
+            settings,
+            folder / FOLDER,
+            _Unscored(progress),
+            resume=resume,
+            schedule_steps=first.schedule_steps,
+        )
     except Interrupted as stop:
         raise Interrupted(stop.signal, folder, stop.step) from None
 
