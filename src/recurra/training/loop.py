@@ -54,6 +54,8 @@ class FitResult:
     """The validation metrics of the best weights (NaN where one was not finite)."""
     best_step: int
     """Optimiser steps that had been taken when they were scored."""
+    schedule_steps: int
+    """Optimiser steps over which the learning rate's schedule went, or would have gone."""
     history: list[dict[str, Any]]
     """The lines of metrics.jsonl."""
     stopped: str
@@ -73,6 +75,7 @@ def fit(
     resume: bool = False,
     beginning: Mapping[str, str] | None = None,
     run_folder: Path | None = None,
+    schedule_steps: int = 0,
 ) -> FitResult:
     """Train until a bound is reached or validation stalls; the model ends with its best weights, in evaluation mode.
 
@@ -85,6 +88,7 @@ def fit(
             from the start where the earlier one was stopped before its first checkpoint.
         beginning: digests of the files that the run began with, by name; a checkpoint goes on with no others.
         run_folder: what goes on with this training, where `folder` lies inside it.
+        schedule_steps: steps that the learning rate's schedule is laid over; 0: those that the training takes at most.
 
     Raises:
         Interrupted: SIGINT, SIGTERM or SIGHUP came, and all is saved.
@@ -103,7 +107,7 @@ def fit(
         contextlib.closing(progress),
         stop_requests() as request,
     ):
-        training = Training(trainable, settings, folder, beginning or {}, run_folder or folder)
+        training = Training(trainable, settings, folder, beginning or {}, run_folder or folder, schedule_steps)
         training.resume() if resume else training.begin()
         for note in training.notes:
             progress.note(note)
@@ -142,6 +146,7 @@ class Training:
         folder: the run folder, held by the caller.
         beginning: digests of the files that the run began with, by name.
         run_folder: what goes on with this training: `folder`, or the one it lies in.
+        schedule_steps: as for `fit`.
     """
 
     def __init__(
@@ -151,6 +156,7 @@ class Training:
         folder: Path,
         beginning: Mapping[str, str],
         run_folder: Path,
+        schedule_steps: int,
     ) -> None:
         self.trainable, self.settings, self.folder, self.beginning = trainable, settings, folder, dict(beginning)
         self.run_folder = run_folder
@@ -163,6 +169,7 @@ class Training:
         self._batches = self._plan(0)
         steps = settings.epochs * math.ceil(len(self._batches) / settings.accumulate)
         self.total_steps = min(steps, settings.max_steps or steps)
+        self.schedule_steps = schedule_steps or self.total_steps
         self._began = self._saved = time.perf_counter()
 
     def begin(self) -> None:
@@ -206,7 +213,7 @@ class Training:
         state, settings = self.state, self.settings
         fraction = self.elapsed() / settings.max_time if settings.max_time else 0.0
         factor = rate_factor(
-            settings.schedule, state.step, self.total_steps, settings.warmup_steps, fraction, state.plateau.factor
+            settings.schedule, state.step, self.schedule_steps, settings.warmup_steps, fraction, state.plateau.factor
         )
         batches = self._batches[state.position : state.position + settings.accumulate]
         record = take_step(self.trainable, settings, self.optimiser, state.step, batches, settings.lr * factor)
@@ -323,12 +330,15 @@ class Training:
             if name.startswith("valid_")
         }
         best_step = state.history[state.best]["step"]
+        # a bound in time has brought the schedule to its end at the last step
+        schedule_steps = state.step if state.stopped == "max_time" else self.schedule_steps
         return FitResult(
             state.step,
             self._epochs(),
             state.seconds,
             best,
             best_step,
+            schedule_steps,
             list(state.history),
             state.stopped,
             state.skipped,

@@ -32,7 +32,8 @@ def refit(
 ) -> FitResult:
     """Train fresh weights on all labelled data; the model ends with the last of them, or their average.
 
-    The learning rate takes the way of the first training, shortened to these steps.
+    At every step the learning rate is that of the first training, so that it stops where the first one was best: a
+    schedule shortened to these steps would be another training than the one validated.
 
     Args:
         trainable: training and validation data together, a model with fresh weights, and `evaluate` without rows
@@ -58,6 +59,7 @@ def refit(
         resume=resume,
         beginning=beginning,
         run_folder=folder,
+        schedule_steps=first.schedule_steps,
     )
 
 
