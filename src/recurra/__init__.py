@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from recurra.api import load, resume, train
     from recurra.run import Run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["Run", "__version__", "errors", "load", "models", "nn", "resume", "train"]
 
