@@ -1,6 +1,6 @@
 """`recurra train classify` on sst2, banking77 and names beside a plain PyTorch script, on the same rows and seeds.
 
-    python benchmarks/classify.py [sst2 banking77 names] [--seeds 3] [--json benchmarks/results/classify.json]
+    python benchmarks/classify.py [sst2 banking77 names] [--seeds N] [--json benchmarks/results/classify.json]
 
 Both train on the same rows, choose by the same validation rows and are scored on the same test rows, with the same
 threads; each has its own settings, stated here and in plain_classifier.py. Expected files: benchmarks/data.py.
@@ -40,6 +40,7 @@ PLAIN = {  # epochs, and the spread of the first embeddings: the better of two
     "banking77": (25, 1.0),
     "names": (15, 1.0),
 }
+SEEDS = {"sst2": 5, "banking77": 3, "names": 3}
 T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 % quantiles of Student's t, by number of seeds
 
 
@@ -100,28 +101,63 @@ def interval(values: list[float]) -> tuple[float, float]:
     return statistics.mean(values), T95[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
 
 
+def measured(result: dict[str, Any]) -> dict[str, float]:
+    """What is kept of a run's result: its scores, and those of the linear baseline where the run has one."""
+    wanted = ("accuracy", "macro_f1", "valid_accuracy", "valid_macro_f1", "training_seconds")
+    return {key: value for key, value in result.items() if key in wanted or key.startswith("baseline_linear_")}
+
+
+def as_markdown(found: dict[str, Any]) -> str:
+    """The results as Markdown, with the linear row where the runs have one."""
+    lines = [
+        "| data | metric | recurra | seconds | linear | seconds | plain script | seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, result in found.items():
+        for metric in ("accuracy", "macro_f1"):
+            cells = []
+            for side, key, clock in (
+                ("recurra", metric, "training_seconds"),
+                ("recurra", f"baseline_linear_{metric}", "baseline_linear_seconds"),
+                ("plain", metric, "seconds"),
+            ):
+                rows = result[side]
+                if not rows or key not in rows[0]:
+                    cells += ["", ""]
+                    continue
+                mean, half = interval([100 * one[key] for one in rows])
+                shown = f"{mean:.2f} ± {half:.2f}" if half > 0 else f"{mean:.2f}"  # a linear model has no seed
+                cells += [shown, f"{statistics.mean(one[clock] for one in rows):.0f}"]
+            lines.append(f"| {name} | {metric} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", default=list(SETTINGS))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, help="default: 5 for sst2, 3 for the others")
     parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "classify.json")
+    parser.add_argument(
+        "--keep-plain", action="store_true", help="the plain script's figures as the JSON file has them"
+    )
     arguments = parser.parse_args()
     found = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
     for name in arguments.sets:
+        earlier = found.get(name, {}).get("plain", [])
+        plain = earlier if arguments.keep_plain else []
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             where = tables(name, folder)
             parts = [rows(Path(str(where[part])), where) for part in ("data", "valid", "test")]
-            ours, plain = [], []
-            for seed in range(arguments.seeds):
+            ours = []
+            for seed in range(arguments.seeds or SEEDS[name]):
                 run = recurra.train("classify", **where, **SETTINGS[name], seed=seed, out=folder / f"run-{seed}")
-                ours.append(
-                    {key: run.result[key] for key in ("accuracy", "macro_f1", "valid_accuracy", "training_seconds")}
-                )
-                unit = str(SETTINGS[name].get("unit", "word"))
-                epochs, spread = PLAIN[name]
-                plain.append(plain_classifier.train(*parts, unit, seed, epochs, 600.0, spread))
-                print(name, seed, ours[-1], plain[-1], flush=True)
+                ours.append(measured(run.result))
+                if not arguments.keep_plain:
+                    unit = str(SETTINGS[name].get("unit", "word"))
+                    epochs, spread = PLAIN[name]
+                    plain.append(plain_classifier.train(*parts, unit, seed, epochs, 600.0, spread))
+                print(name, seed, ours[-1], plain[-1] if plain else "", flush=True)
         found[name] = {
             "settings": SETTINGS[name],
             "machine": {
@@ -134,14 +170,7 @@ def main() -> None:
         }
         arguments.json.parent.mkdir(exist_ok=True)
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
-    print("\n| data | metric | recurra | seconds | plain script | seconds |\n|---|---|---|---|---|---|")
-    for name, result in found.items():
-        for metric in ("accuracy", "macro_f1"):
-            cells = []
-            for side, clock in (("recurra", "training_seconds"), ("plain", "seconds")):
-                mean, half = interval([100 * one[metric] for one in result[side]])
-                cells += [f"{mean:.2f} ± {half:.2f}", f"{statistics.mean(one[clock] for one in result[side]):.0f}"]
-            print(f"| {name} | {metric} | {' | '.join(cells)} |")
+    print(f"\n{as_markdown(found)}")
 
 
 if __name__ == "__main__":

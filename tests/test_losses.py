@@ -6,7 +6,14 @@ import torch
 import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
-from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, regression_loss
+from recurra.losses import (
+    binary_cross_entropy,
+    class_weights,
+    cross_entropy,
+    divergence,
+    logit_offsets,
+    regression_loss,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(7, 4, generator=GENERATOR, dtype=torch.float64)
@@ -87,3 +94,29 @@ def test_a_loss_of_numbers_divided_is_the_mean_of_torch_and_halves_are_widened(k
     total, count = regression_loss(outputs, target, kind)
     torch.testing.assert_close(total / count, mean(outputs, target))
     assert regression_loss(outputs.bfloat16(), target, kind)[0].dtype == torch.float32
+
+
+def test_divergence_is_the_mean_of_both_kullback_leibler_divergences():
+    p, q = LOGITS[:3].log_softmax(1), LOGITS[3:6].log_softmax(1)
+    both = F.kl_div(q, p, reduction="sum", log_target=True) + F.kl_div(p, q, reduction="sum", log_target=True)
+    torch.testing.assert_close(divergence(LOGITS[:6]), both / 2, rtol=0, atol=1e-12)
+    assert divergence(torch.cat([LOGITS, LOGITS + 3.0])).item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_divergence_of_several_labels_is_that_of_each_yes_and_no():
+    p, q = (torch.distributions.Bernoulli(logits=half) for half in (LOGITS[:3], LOGITS[3:6]))
+    kl = torch.distributions.kl_divergence
+    expected = (kl(p, q) + kl(q, p)).sum() / 2
+    torch.testing.assert_close(divergence(LOGITS[:6], several=True), expected, rtol=0, atol=1e-12)
+
+
+def test_adjusted_logits_of_a_class_split_by_frequency_alone_are_equal():
+    """What a model without inputs learns, log n / N, is all frequency: strength 1 leaves nothing of it."""
+    counts = torch.tensor([6.0, 3.0, 1.0])
+    offsets = logit_offsets(counts, 1.0)
+    torch.testing.assert_close(offsets, torch.tensor([0.6, 0.3, 0.1]).log())
+    torch.testing.assert_close(logit_offsets(counts, 0.5), offsets / 2)
+    bias = torch.zeros(3, requires_grad=True)
+    total, _ = cross_entropy((bias + offsets).expand(10, 3), torch.tensor([0] * 6 + [1] * 3 + [2]))
+    total.backward()
+    torch.testing.assert_close(bias.grad, torch.zeros(3), rtol=0, atol=1e-6)

@@ -86,6 +86,46 @@ def regression_loss(outputs: Tensor, target: Tensor, kind: RegressionLoss) -> tu
     return total, outputs.new_tensor(len(target))
 
 
+def divergence(logits: Tensor, several: bool = False) -> Tensor:
+    """How far two passes over the same rows, each with its own dropout, disagree (Liang et al., 2021, "R-Drop").
+
+        ½ (KL(p ‖ q) + KL(q ‖ p)) = ½ Σ (p − q) (log p − log q)
+
+    and with several labels a row the same of each label's yes and no, where the logarithms' difference is that of
+    the logits.
+
+    Args:
+        logits: [2 N, C]: the first pass over all rows, then the second.
+        several: each label is a yes or no of its own.
+
+    Returns:
+        Sum over the N rows in nats, a scalar on the logits' device.
+    """
+    logits = _widened(logits)
+    scores = logits if several else logits.log_softmax(-1)
+    shares = logits.sigmoid() if several else scores.exp()
+    (p, q), (log_p, log_q) = shares.chunk(2), scores.chunk(2)
+    return ((p - q) * (log_p - log_q)).sum() / 2
+
+
+def logit_offsets(counts: Tensor, strength: float) -> Tensor:
+    """What is added to logits in the loss, so that the logits themselves owe nothing to frequency.
+
+    With strength 1 a classifier trained so is the best for the mean of the classes' accuracies (Menon et al., 2021,
+    "Long-tail learning via logit adjustment"); less keeps more of the rows right.
+
+        offset_c = strength · log(rows of c / rows)
+
+    Args:
+        counts: [C] training rows of each class, each 1 or more.
+
+    Returns:
+        [C] float32.
+    """
+    counts = counts.double()
+    return (strength * (counts / counts.sum()).log()).float()
+
+
 def class_weights(counts: Tensor) -> Tensor:
     """Balanced weights: rows / (classes × rows of the class), scikit-learn's `class_weight="balanced"`.
 

@@ -134,7 +134,7 @@ class Run:
         """
         table = table_from_python(inputs if isinstance(inputs, Mapping) else {"input": list(inputs)})
         answers = []
-        for row, answer in enumerate(self._task.predict(self._inputs(table))):
+        for row, answer in enumerate(self._task.predict(self._inputs(table), self._task.decode)):
             if isinstance(answer, RecurraError):
                 raise table.place(row).error(str(answer)) from answer
             answers.append(answer)
@@ -145,8 +145,8 @@ class Run:
 
         Rows may be errors already.
         """
-        for answer in self._task.predict(rows):
-            yield {"error": str(answer)} if isinstance(answer, RecurraError) else self._task.answer(answer)
+        for answer in self._task.predict(rows, self._task.answers):
+            yield {"error": str(answer)} if isinstance(answer, RecurraError) else answer
 
     def inputs_of(self, path: Path, format: str | None = None) -> list[Any]:
         """The inputs of a file in any format the task trains on; targets are not needed.

@@ -92,6 +92,10 @@ class Sequence:
         after = Sequence(map_values(lambda part: part[:, at:], self.values), (self.lengths - at).clamp(min=0))
         return before, after
 
+    def twice(self) -> Sequence:
+        """All rows, and all of them once more below."""
+        return Sequence(map_values(lambda part: torch.cat([part, part]), self.values), self.lengths.repeat(2))
+
     def to(self, device: torch.device | str) -> Sequence:
         """The values on another device; lengths stay on the CPU."""
         if self.first.device == torch.device(device):

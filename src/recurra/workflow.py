@@ -34,13 +34,15 @@ from recurra.training.checkpoint import checkpoints
 from recurra.training.devices import choose_device
 from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
+from recurra.training.refit import FOLDER as REFIT
+from recurra.training.refit import refit
 from recurra.training.trackers import make_trackers, tracked
 
 VERSION = recurra.__version__
 REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
 OVERWRITTEN = (
     "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
-    "manifest.json", "report.html", "README.md", "checkpoints", "plots", "tensorboard", "wandb",
+    "manifest.json", "report.html", "README.md", "checkpoints", "plots", REFIT, "tensorboard", "wandb",
 )  # fmt: skip
 
 
@@ -87,7 +89,8 @@ def train(
     save_beginning(folder, task, parts.files, VERSION)
     with tracked(progress, trackers, folder, flat(task.settings)) as display:
         result = fit(training, task.settings.training, folder, display)
-        return _finish(folder, training, test, result, parts.files)
+        task, result = _refitted(training, result, start, folder, display)
+        return _finish(folder, training, task, test, result, parts.files)
 
 
 def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) -> Run:
@@ -109,15 +112,18 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
         raise InputError(
             f"{folder}: the data of this run came as Python objects; call recurra.resume with data=… to go on"
         )
-    if not checkpoints(folder) and (start := _start(task.settings, device)) is not None:
-        take_weights(task, start)
+    again = folder / REFIT if task.settings.training.refit else folder
+    start = None if checkpoints(again) else _start(task.settings, device)
+    if start is not None:
+        take_weights(task, start)  # a checkpoint of the first training, where there is one, takes their place
     check_unchanged(files)
     parts = partition(task.settings.data, task.settings.training.seed, given, stratified=task.stratified)
     training = _training(task, parts)
     test = task.examples(parts.test)
     with tracked(progress, trackers, folder, flat(task.settings), resumed=True) as display:
         result = fit(training, task.settings.training, folder, display, resume=True)
-        return _finish(folder, training, test, result, files)
+        task, result = _refitted(training, result, start, folder, display, resume=True)
+        return _finish(folder, training, task, test, result, files)
 
 
 def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
@@ -164,11 +170,35 @@ def _training(task: ManyToOne, parts: Parts) -> ManyToOneTraining:
     return ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
 
 
+def _refitted(
+    training: ManyToOneTraining,
+    first: FitResult,
+    start: ManyToOne | None,
+    folder: Path,
+    progress: ProgressDisplay,
+    *,
+    resume: bool = False,
+) -> tuple[ManyToOne, FitResult]:
+    """The task whose weights the run keeps, and the first training's result with the seconds of both."""
+    settings = training.task.settings.training
+    if not settings.refit:
+        return training.task, first
+    again = training.again()
+    if start is not None:
+        take_weights(again.task, start)
+    second = refit(again, settings, first, folder, progress, resume=resume)
+    return again.task, replace(first, seconds=first.seconds + second.seconds)
+
+
 def _finish(
-    folder: Path, training: ManyToOneTraining, test: Examples, fitted: FitResult, files: tuple[FileRecord, ...]
+    folder: Path,
+    training: ManyToOneTraining,
+    task: ManyToOne,
+    test: Examples,
+    fitted: FitResult,
+    files: tuple[FileRecord, ...],
 ) -> Run:
     """Score, write the result and the report, and seal the folder."""
-    task = training.task
     began = time.perf_counter()
     score = task.score(test)
     seconds = time.perf_counter() - began
@@ -179,6 +209,7 @@ def _finish(
         "parameters": sum(one.numel() for one in task.model.parameters()),
         "steps": fitted.steps,
         "epochs": round(fitted.epochs, 3),
+        "best_step": fitted.best_step,
         "stopped": fitted.stopped,
         "training_seconds": round(fitted.seconds, 3),
         "test_seconds": round(seconds, 3),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from recurra.data.augmentation import Augment
 from recurra.data.ngrams import ngram_ids
-from recurra.data.text import BpeTokenizer, CharTokenizer, WordTokenizer
+from recurra.data.text import _TOKEN, BpeTokenizer, CharTokenizer, WordTokenizer
 from recurra.data.vocabulary import PAD_ID, RESERVED, UNK_ID, Vocabulary
 from recurra.errors import RunError, SettingsError
 
@@ -203,3 +203,10 @@ def test_word_dropout_makes_about_its_share_unknown_and_nothing_else() -> None:
     assert 150 < (dropped == UNK_ID).sum() < 250
     assert ((dropped == tokens) | (dropped == UNK_ID)).all()
     assert tokens.tolist() == list(range(2, 1002))
+
+
+@given(st.text(max_size=60), st.booleans())
+def test_a_text_split_stretch_by_stretch_has_the_tokens_of_the_whole(text: str, lowercase: bool) -> None:
+    whole = _TOKEN.findall(text.lower() if lowercase else text)
+    assert WordTokenizer(lowercase).tokenize(text) == whole
+    assert WordTokenizer(lowercase).tokenize(text) == whole  # from memory the same

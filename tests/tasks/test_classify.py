@@ -137,6 +137,44 @@ def test_balanced_weights_and_averages_train_too(tmp_path: Path) -> None:
     assert run.result["valid_accuracy"] > 0.8
 
 
+def test_logit_adjustment_finds_more_of_a_rare_class(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    rare = [draw.random() < 0.1 for _ in range(400)]
+    data = {
+        "x": [draw.gauss(1.0 if one else 0.0, 1.0) for one in rare],
+        "y": [draw.gauss(0.0, 1.0) for _ in rare],
+        "label": ["rare" if one else "common" for one in rare],
+    }
+    found = []
+    for strength in (0.0, 1.0):
+        run = recurra.train(
+            "classify", data=data, input=["x", "y"], out=tmp_path / str(strength), logit_adjustment=strength, **QUICK
+        )
+        found.append(sum(answer.label == "rare" for answer in run.predict({"x": data["x"], "y": data["y"]})))
+    assert found[0] < 0.05 * len(rare) and 0.15 * len(rare) < found[1] < 0.5 * len(rare)
+
+
+@pytest.mark.parametrize("label", ["one", "several"])
+def test_two_passes_without_dropout_agree_and_with_it_their_disagreement_is_added(label: str, tmp_path: Path) -> None:
+    data = texts(40)
+    if label == "several":
+        data["label"] = [[one] for one in data["label"]]
+    losses = {}
+    for rdrop, dropout in ((0.0, 0.0), (4.0, 0.0), (0.0, 0.5), (4.0, 0.5), (8.0, 0.5)):
+        settings = from_keywords("classify", rdrop=rdrop, output_dropout=dropout, embedding_dropout=dropout)
+        parts = partition(settings.data, 0, Given(data=data))
+        task = Classify.fit_features(settings, parts.train)
+        training = ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
+        task.model.train()
+        torch.manual_seed(3)
+        total, count = training.loss(training.batch([0, 1, 2, 3, 4], 0))
+        losses[rdrop, dropout] = (total / count).item()
+    assert losses[4.0, 0.0] == pytest.approx(losses[0.0, 0.0], abs=1e-6)
+    added = losses[8.0, 0.5] - losses[4.0, 0.5]
+    assert added > 1e-4
+    assert losses[4.0, 0.5] - added == pytest.approx(losses[0.0, 0.5], abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "sentence"),
     [

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+_ENCODERS = {utf8: json.JSONEncoder(ensure_ascii=not utf8, allow_nan=False) for utf8 in (False, True)}
+
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Columns aligned by two spaces; numbers to the right, floats with four digits after the point.
@@ -62,7 +64,7 @@ def print_text(text: str) -> None:
 def print_json(content: Any) -> None:
     """Print one line of JSON: pure ASCII where standard output is not UTF-8; lone surrogates are escaped."""
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    line = json.dumps(content, ensure_ascii=not utf8, allow_nan=False)
+    line = _ENCODERS[utf8].encode(content)
     print(line.encode("utf-8", "backslashreplace").decode("utf-8"))  # "\ud800" is JSON for a lone surrogate
 
 

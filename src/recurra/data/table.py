@@ -99,7 +99,7 @@ def concatenate(tables: Sequence[Table]) -> Table:
                 table.source,
             )
     return Table(
-        ", ".join(table.source for table in tables),
+        ", ".join(dict.fromkeys(table.source for table in tables)),
         {name: [value for table in tables for value in table.columns[name]] for name in first.columns},
         [line for table in tables for line in table.lines],
         [table.place(row).source for table in tables for row in range(len(table))],

@@ -6,12 +6,15 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from recurra.data.optional import require
 from recurra.errors import RunError, SettingsError
 
 BYTES = 256
+KEPT_CHARACTERS = 32  # a longer stretch is hardly met again
+KEPT_STRETCHES = 65536
 SURROGATES = re.compile("[\ud800-\udfff]")
 
 # accents and vowel signs that Python's \w leaves out, though they stand inside words
@@ -50,7 +53,24 @@ class WordTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """`"Don't panic: 3.14!"` → `don't`, `panic`, `:`, `3.14`, `!`"""
-        return _TOKEN.findall(text.lower() if self.lowercase else text)
+        text = text.lower() if self.lowercase else text
+        # no token holds a space, so a text is split stretch by stretch, and most stretches have been seen before
+        return list(chain.from_iterable(map(_TOKENS_OF.__getitem__, text.split())))
+
+
+class _TokensOf(dict[str, tuple[str, ...]]):
+    """Stretch without spaces → its tokens, found once: looking one up costs a tenth of finding it again."""
+
+    def __missing__(self, stretch: str) -> tuple[str, ...]:
+        tokens = tuple(_TOKEN.findall(stretch))
+        if len(stretch) <= KEPT_CHARACTERS:
+            if len(self) >= KEPT_STRETCHES:
+                self.clear()
+            self[stretch] = tokens
+        return tokens
+
+
+_TOKENS_OF = _TokensOf()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,7 @@ class Vocabulary:
 
     def encode(self, tokens: Iterable[str]) -> NDArray[np.int64]:
         """[T] ids; an unknown token is UNK_ID."""
-        ids = self._ids
-        return np.array([ids.get(token, UNK_ID) for token in tokens], dtype=np.int64)
+        return np.array(list(map(self._ids.get, tokens, repeat(UNK_ID))), dtype=np.int64)
 
     def to_json(self) -> list[str]:
         """What `from_json` reads."""

@@ -92,7 +92,7 @@ def _classes(names: tuple[str, ...], per_class: list[dict[str, float]]) -> Table
 
 def _samples(task: Classify, test: Examples, score: Score) -> list[Sample]:
     """The surest mistakes first, then rows spread over the test data: what it gets wrong says most."""
-    answers = [task.prediction(row) for row in score.outputs]
+    answers = task.decode(score.outputs)
     truths = [_truth(task.targets.names, target) for target in test.targets]
     guesses = [_shown(answer.label) for answer in answers]
     sure = [max(answer.probabilities.values()) for answer in answers]

@@ -59,10 +59,18 @@ def facts_of(run: Run) -> list[tuple[str, str]]:
         ("Parameters", f"{result['parameters']:,}"),
         ("Rows", "{train_examples:,} training, {valid_examples:,} validation, {test_examples:,} test".format(**result)),
         ("Training", f"{result['training_seconds']:.1f} s, {result['steps']:,} steps, ended by {result['stopped']}"),
+        *_refit(run),
         ("Device", f"{result['device']}, {result['threads']} threads"),
         ("Peak memory", f"{result['peak_memory_bytes'] / 2**20:,.0f} MiB"),
         ("Versions", ", ".join(f"{name} {value}" for name, value in result["versions"].items())),
     ]
+
+
+def _refit(run: Run) -> list[tuple[str, str]]:
+    if not run.settings.training.refit:
+        return []
+    steps = f"{run.result['best_step']:,} steps on training and validation rows together made the weights"
+    return [("Refit", f"{steps}; the validation scores are those of the training before it")]
 
 
 def settings_of(run: Run) -> list[tuple[str, str]]:

@@ -146,6 +146,8 @@ class TrainingSettings:
     """Validation metric that chooses the best weights. Default: accuracy; macro_f1 with several labels; rmse."""
     evaluate_every: int = 0
     """Steps between evaluations; 0: once an epoch."""
+    refit: bool = False
+    """Train once more on training and validation data for the steps of the best evaluation (twice the time)."""
     average: float = 0.0
     """Decay of an exponential average of the weights, used for evaluation and kept (0.999, say); 0: none."""
     checkpoint_every: float = 10.0
@@ -177,6 +179,10 @@ class TrainingSettings:
         _require(len(set(self.track)) == len(self.track), "track: names one tracker twice; name each once", found)
         for name in ("label_smoothing", "average"):
             _require(0 <= getattr(self, name) < 1, f"{name}: {getattr(self, name)} is not in [0, 1)", found)
+        if self.refit and self.schedule == "plateau":
+            found.append(
+                "refit: the schedule plateau follows validation data, and refit leaves none; use another schedule"
+            )
         device, _, index = self.device.partition(":")
         _require(
             device in ("auto", "cpu", "cuda", "mps") and (not index or (device == "cuda" and index.isdigit())),

@@ -15,14 +15,22 @@ class ClassifyOptions:
 
     class_weights: ClassWeights = "none"
     """Weight of each class in the loss: none, or balanced (inverse frequency)."""
+    logit_adjustment: float = 0.0
+    """Strength with which answers are freed of the classes' frequencies, for the rare ones (0.5, say; 1: wholly)."""
     output_dropout: float = 0.3
     """Dropout on the pooled vector, before the last layer."""
+    rdrop: float = 0.0
+    """Weight of the divergence between two passes with their own dropout (R-Drop; 1 to 5, say); 0: one pass."""
 
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""
+        found = []
         if not 0 <= self.output_dropout < 1:
-            return [f"output_dropout: {self.output_dropout} is not in [0, 1)"]
-        return []
+            found.append(f"output_dropout: {self.output_dropout} is not in [0, 1)")
+        for name in ("logit_adjustment", "rdrop"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                found.append(f"{name}: {getattr(self, name)} is not a number of 0 or more")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple, Self
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra.data.features import Features
 from recurra.data.labels import Labels
 from recurra.data.table import Table
 from recurra.errors import SettingsError
 from recurra.html import html_table
-from recurra.losses import binary_cross_entropy, class_weights, cross_entropy
+from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, divergence, logit_offsets
 from recurra.metrics import ClassificationMetrics, MultilabelMetrics
 from recurra.settings.tasks import ClassifySettings
-from recurra.tasks.many_to_one import Criterion, ManyToOne
+from recurra.tasks.many_to_one import Batch, Criterion, ManyToOne
 
 MULTILABEL_METRICS = {"micro_f1": True, "hamming_accuracy": True}
 LABELS_SHOWN = 5  # in a notebook
@@ -116,18 +117,37 @@ class Classify(ManyToOne):
         return marks
 
     def criterion(self, targets: list[Any]) -> Criterion:
-        """Cross entropy, weighted by class where asked.
+        """Cross entropy, weighted by class and freed of the classes' frequencies where asked, with R-Drop.
 
         Raises:
-            SettingsError: label smoothing with several labels a row.
+            SettingsError: an option that is for one label a row, where a row has several.
         """
-        smoothing = self.settings.training.label_smoothing
-        weights = self._balance(targets) if self.settings.classify.class_weights == "balanced" else None
-        if not self.targets.several:
-            return lambda logits, target: cross_entropy(logits, target, weights, smoothing)
-        if smoothing:
-            raise SettingsError("label_smoothing: it is for one label a row, and here a row has several; leave it at 0")
-        return lambda logits, target: binary_cross_entropy(logits, target, weights)
+        options, smoothing = self.settings.classify, self.settings.training.label_smoothing
+        for name, value in (("label_smoothing", smoothing), ("logit_adjustment", options.logit_adjustment)):
+            if self.targets.several and value:
+                raise SettingsError(f"{name}: it is for one label a row, and here a row has several; leave it at 0")
+        counts = self.target_counts(targets)
+        weights = self._balance(counts, len(targets)) if options.class_weights == "balanced" else None
+        offsets = logit_offsets(counts, options.logit_adjustment).to(self.device) if options.logit_adjustment else 0.0
+
+        def entropy(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+            if self.targets.several:
+                return binary_cross_entropy(logits, target, weights)
+            return cross_entropy(logits + offsets, target, weights, smoothing)
+
+        def twice(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+            logits = model(batch.inputs.twice())[0]  # one pass of twice the rows: each has dropout masks of its own
+            total, count = entropy(logits, torch.cat([batch.targets, batch.targets]))
+            return total + options.rdrop * divergence(logits, self.targets.several), count
+
+        return twice if options.rdrop else lambda model, batch: entropy(model(batch.inputs)[0], batch.targets)
+
+    def target_counts(self, targets: list[Any]) -> Tensor:
+        """[C] rows of each class."""
+        counts = torch.zeros(self.output_size)
+        for own in targets:
+            counts[own] += 1
+        return counts
 
     def measure(self, outputs: Tensor, targets: list[Any]) -> dict[str, float]:
         """accuracy, macro_f1 and loss (nats); with several labels a row micro_f1 and hamming_accuracy too."""
@@ -151,27 +171,31 @@ class Classify(ManyToOne):
         single.update(predicted, truth)
         return single
 
-    def prediction(self, outputs: Tensor) -> Prediction:
-        """One row of logits decoded."""
+    def decode(self, outputs: Tensor) -> list[Prediction]:
+        """Logits [N, C] as labels and probabilities."""
+        names = self.targets.names
+        rows = zip(*self._decided(outputs, None), strict=True)
+        return [
+            Prediction(tuple(label) if isinstance(label, list) else label, dict(zip(names, row, strict=True)))
+            for label, row in rows
+        ]
+
+    def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
+        """label and probabilities of each row."""
+        # what a row's neighbours in the batch change lies beyond the sixth digit
+        names, rows = self.targets.names, zip(*self._decided(outputs, 6), strict=True)
+        return [{"label": label, "probabilities": dict(zip(names, row, strict=True))} for label, row in rows]
+
+    def _decided(self, outputs: Tensor, digits: int | None) -> tuple[list[Any], list[list[float]]]:
+        """Of each row its label, or a list of them, and its probabilities."""
+        wide = outputs.double()
+        probabilities = (wide.sigmoid() if self.targets.several else wide.softmax(1)).numpy()
+        shown = (probabilities if digits is None else probabilities.round(digits)).tolist()
         names = self.targets.names
         if self.targets.several:
-            probabilities = outputs.double().sigmoid().tolist()
-            chosen = tuple(name for name, one in zip(names, probabilities, strict=True) if one >= 0.5)
-            return Prediction(chosen, dict(zip(names, probabilities, strict=True)))
-        probabilities = outputs.double().softmax(0).tolist()
-        return Prediction(names[int(outputs.argmax())], dict(zip(names, probabilities, strict=True)))
+            return [[names[number] for number in np.flatnonzero(row >= 0.5)] for row in probabilities], shown
+        return [names[number] for number in outputs.argmax(1).tolist()], shown
 
-    def answer(self, prediction: Prediction) -> dict[str, Any]:
-        """label and probabilities."""
-        label = list(prediction.label) if isinstance(prediction.label, tuple) else prediction.label
-        # what a row's neighbours in the batch change lies beyond the sixth digit
-        probabilities = {name: round(value, 6) for name, value in prediction.probabilities.items()}
-        return {"label": label, "probabilities": probabilities}
-
-    def _balance(self, targets: list[Any]) -> Tensor:
-        counts = torch.zeros(self.output_size)
-        for own in targets:
-            counts[own] += 1
-        if self.targets.several:
-            return ((len(targets) - counts) / counts.clamp(min=1)).to(self.device)
-        return class_weights(counts).to(self.device)
+    def _balance(self, counts: Tensor, rows: int) -> Tensor:
+        weights = (rows - counts) / counts.clamp(min=1) if self.targets.several else class_weights(counts)
+        return weights.to(self.device)

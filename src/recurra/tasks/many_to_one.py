@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from recurra.data.augmentation import Augment
 from recurra.data.batching import plan
 from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures, check_training_inputs
-from recurra.data.table import Table
+from recurra.data.table import Table, concatenate
 from recurra.errors import DataError, RecurraError, SettingsError
 from recurra.models import Classifier, SequenceModel
 from recurra.nn import TokenEmbedding, VectorInput
@@ -25,8 +26,7 @@ from recurra.settings.tasks import TaskSettings
 
 PREDICT_ROWS = 1024  # rows encoded and sorted together in prediction: memory stays flat, batches stay full
 
-Criterion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(outputs [B, O], targets) → the sum of the losses, and the count to divide by."""
+T = TypeVar("T")
 
 
 class Batch(NamedTuple):
@@ -34,6 +34,10 @@ class Batch(NamedTuple):
 
     inputs: Sequence
     targets: Tensor
+
+
+Criterion = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+"""(model, batch) → the sum of the losses, and the count to divide by; the forward pass included."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,23 @@ class Examples:
     def cut(self) -> int:
         """Examples that max_length shortened."""
         return sum(one.cut > 0 for one in self.encoded)
+
+    def select(self, rows: list[int]) -> Examples:
+        """Some of them, in this order."""
+        inputs, encoded, targets = (
+            [values[row] for row in rows] for values in (self.inputs, self.encoded, self.targets)
+        )
+        return Examples(self.table.select(rows), inputs, encoded, targets)
+
+
+def joined(parts: list[Examples]) -> Examples:
+    """Examples one below the other; their table keeps where each came from, and no columns."""
+    return Examples(
+        concatenate([replace(part.table, columns={}) for part in parts]),
+        [value for part in parts for value in part.inputs],
+        [one for part in parts for one in part.encoded],
+        [target for part in parts for target in part.targets],
+    )
 
 
 class Score(NamedTuple):
@@ -163,7 +184,7 @@ class ManyToOne(ABC):
 
     @abstractmethod
     def criterion(self, targets: list[Any]) -> Criterion:
-        """The loss, given the targets of the training data.
+        """The loss of a batch, given the targets of the training data.
 
         Raises:
             SettingsError: an option that this loss cannot have.
@@ -174,12 +195,12 @@ class ManyToOne(ABC):
         """Metrics, loss among them, of outputs [N, O] against N targets."""
 
     @abstractmethod
-    def prediction(self, outputs: Tensor) -> Any:
-        """One row of outputs [O] decoded."""
+    def decode(self, outputs: Tensor) -> list[Any]:
+        """Outputs [N, O] as N predictions."""
 
     @abstractmethod
-    def answer(self, prediction: Any) -> dict[str, Any]:
-        """A prediction as plain values, fit for JSON."""
+    def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
+        """Outputs [N, O] as plain values fit for JSON, with no more digits than mean something."""
 
     @abstractmethod
     def encode_targets(self, table: Table, columns: tuple[str, ...]) -> list[Any]:
@@ -227,15 +248,15 @@ class ManyToOne(ABC):
         outputs = self.outputs(examples.encoded)
         return Score(self.measure(outputs, examples.targets), outputs)
 
-    def predict(self, inputs: Iterable[Any]) -> Iterator[Any | RecurraError]:
-        """A prediction for each input, in order; in place of one that cannot be read, the error that says why."""
+    def predict(self, inputs: Iterable[Any], decode: Callable[[Tensor], list[T]]) -> Iterator[T | RecurraError]:
+        """What `decode` makes of each input's outputs, in order; in place of one that cannot be read, the error."""
         waiting: list[Encoded | RecurraError] = []
         for value in inputs:
             waiting.append(value if isinstance(value, RecurraError) else self._encoded(value))
             if len(waiting) == PREDICT_ROWS:
-                yield from self._answers(waiting)
+                yield from self._decoded(waiting, decode)
                 waiting = []
-        yield from self._answers(waiting)
+        yield from self._decoded(waiting, decode)
 
     def _encoded(self, value: Any) -> Encoded | RecurraError:
         try:
@@ -243,10 +264,12 @@ class ManyToOne(ABC):
         except RecurraError as error:
             return error
 
-    def _answers(self, rows: list[Encoded | RecurraError]) -> Iterator[Any | RecurraError]:
-        outputs = iter(self.outputs([row for row in rows if not isinstance(row, RecurraError)]))
+    def _decoded(
+        self, rows: list[Encoded | RecurraError], decode: Callable[[Tensor], list[T]]
+    ) -> Iterator[T | RecurraError]:
+        predictions = iter(decode(self.outputs([row for row in rows if not isinstance(row, RecurraError)])))
         for row in rows:
-            yield row if isinstance(row, RecurraError) else self.prediction(next(outputs))
+            yield row if isinstance(row, RecurraError) else next(predictions)
 
 
 class ManyToOneTraining:
@@ -275,6 +298,17 @@ class ManyToOneTraining:
         self._augmented = isinstance(task.features, TextFeatures) and bool(text.word_dropout or text.char_noise)
         self._criterion = task.criterion(train.targets)
 
+    def again(self) -> ManyToOneTraining:
+        """A training of fresh weights on training and validation data together, with no rows left to score.
+
+        Vocabulary, scaling and targets stay those of the training data. Empty inputs, which validation may have and
+        training may not, are left out.
+        """
+        held = self.valid
+        everything = joined([self.train, held.select([row for row, length in enumerate(held.lengths) if length])])
+        task = type(self.task)(self.task.settings, self.task.features, self.task.targets, self.task.device)
+        return ManyToOneTraining(task, everything, held.select([]))
+
     def plan(self, epoch: int) -> list[list[int]]:
         """The batches of an epoch."""
         training = self.task.settings.training
@@ -302,11 +336,12 @@ class ManyToOneTraining:
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor | float]:
         """Sum of the losses, and the count to divide by."""
-        outputs, _ = self.model(batch.inputs)
-        return self._criterion(outputs, batch.targets)
+        return self._criterion(self.model, batch)
 
     def evaluate(self) -> dict[str, float]:
-        """Metrics on the validation data."""
+        """Metrics on the validation data; NaN where there is none."""
+        if not self.valid.encoded:
+            return {self.metric: math.nan}
         return self.task.score(self.valid).metrics
 
     def describe(self, indices: list[int]) -> str:

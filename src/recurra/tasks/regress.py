@@ -90,11 +90,11 @@ class Regress(ManyToOne):
         if self.settings.training.label_smoothing:
             raise SettingsError("label_smoothing: it is for classes, and regress has a number; leave it at 0")
         kind = self.settings.regress.loss
-        return lambda outputs, target: regression_loss(outputs[:, 0], target, kind)
+        return lambda model, batch: regression_loss(model(batch.inputs)[0][:, 0], batch.targets, kind)
 
     def measure(self, outputs: Tensor, targets: list[Any]) -> dict[str, float]:
         """mae and rmse in the target's unit, r2, and loss (of standardised targets)."""
-        total, count = self.criterion(targets)(outputs, self.target_tensor(targets))
+        total, count = regression_loss(outputs[:, 0], self.target_tensor(targets), self.settings.regress.loss)
         loss = float(total) / max(float(count), 1.0)
         return {**self.counted(self.values(outputs), targets).compute(), "loss": loss}
 
@@ -108,10 +108,10 @@ class Regress(ManyToOne):
         """[N, 1] → the numbers answered [N] float64, in the target's unit."""
         return outputs[:, 0].double() * self.targets.std + self.targets.mean
 
-    def prediction(self, outputs: Tensor) -> Estimate:
-        """One row of outputs decoded."""
-        return Estimate(float(self.values(outputs[None])[0]))
+    def decode(self, outputs: Tensor) -> list[Estimate]:
+        """Outputs [N, 1] as numbers in the target's unit."""
+        return [Estimate(value) for value in self.values(outputs).tolist()]
 
-    def answer(self, prediction: Estimate) -> dict[str, Any]:
-        """value, with seven digits: what a row's neighbours in the batch change lies beyond them."""
-        return {"value": float(f"{prediction.value:.7g}")}
+    def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
+        """value of each row, with seven digits: what a row's neighbours in the batch change lies beyond them."""
+        return [{"value": float(f"{value:.7g}")} for value in self.values(outputs).tolist()]

@@ -51,6 +51,8 @@ class FitResult:
     """Seconds of training, evaluations included, over all the processes that had a part in it."""
     best: dict[str, float]
     """The validation metrics of the best weights (NaN where one was not finite)."""
+    best_step: int
+    """Optimiser steps that had been taken when they were scored."""
     history: list[dict[str, Any]]
     """The lines of metrics.jsonl."""
     stopped: str
@@ -264,8 +266,9 @@ class Training:
             for name, value in state.history[state.best].items()
             if name.startswith("valid_")
         }
+        best_step = state.history[state.best]["step"]
         return FitResult(
-            state.step, self._epochs(), state.seconds, best, list(state.history), state.stopped, self.notes
+            state.step, self._epochs(), state.seconds, best, best_step, list(state.history), state.stopped, self.notes
         )
 
     def _plan(self, epoch: int) -> list[list[int]]:

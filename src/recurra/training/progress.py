@@ -113,8 +113,11 @@ class Bar(ProgressDisplay):
     def start(self, total_steps: int, *, metric: str, step: int = 0) -> None:
         """Draw the bar."""
         self._metric_name, self._total, self._first_step = metric, total_steps, step
+        self._metric, self._examples, self._tokens = "", 0, 0
         self._began = time.perf_counter()
         with contextlib.suppress(OSError, ValueError):
+            for earlier in self._progress.tasks:  # a refit is a second training on the same bar
+                self._progress.remove_task(earlier.id)
             self._progress.add_task("", total=total_steps, completed=step, numbers=f"{step}/{total_steps}")
             self._progress.start()
 

@@ -1,0 +1,10 @@
+"""The plain method beside each task's score: a constant answer, and a linear model on features one would try first.
+
+`fit_baselines` fits both on the rows that train the recurrent model; `to_files` and `from_files` take them into a run
+and out of it, without a pickle. The fitted ones answer from what is stored, so the loaded ones give the same answers.
+"""
+
+from recurra.baselines.fitting import Baselines, fit_baselines
+from recurra.baselines.storing import from_files, to_files
+
+__all__ = ["Baselines", "fit_baselines", "from_files", "to_files"]
