@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import resource
 import shutil
 import sys
+import tempfile
 import time
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -19,7 +21,7 @@ import recurra
 from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.labels import Labels
 from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
-from recurra.errors import InputError, RecurraError, RunError, SettingsError
+from recurra.errors import InputError, RecurraError, RunError, SettingsError, WorkError
 from recurra.files import make_folder, sha256
 from recurra.report.card import write_card
 from recurra.report.classification import write_classification_report
@@ -30,8 +32,10 @@ from recurra.settings.names import check_task
 from recurra.settings.options import flat
 from recurra.settings.tasks import TaskSettings
 from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining, take_weights, with_structure
+from recurra.training.batch_size import find_batch_size
 from recurra.training.checkpoint import checkpoints
 from recurra.training.devices import choose_device
+from recurra.training.dry_run import DryRun, measure
 from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
 from recurra.training.refit import FOLDER as REFIT
@@ -39,6 +43,7 @@ from recurra.training.refit import refit
 from recurra.training.trackers import make_trackers, tracked
 
 VERSION = recurra.__version__
+PREDICTED_ROWS = 64  # in a dry run
 REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
 OVERWRITTEN = (
     "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
@@ -73,24 +78,70 @@ def train(
     settings = _with_whole_paths(settings)
     settings.check()
     _check_folder(out, overwrite)
-    device = choose_device(settings.training.device)
     trackers = make_trackers(settings.training.track)
-    kind = TASKS[task_name]
-    start = _start(settings, device)
-    if start is not None:
-        settings = with_structure(settings, start.settings)
-    parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
-    task = kind.fit_features(settings, parts.train, device, start)
-    if start is not None and not take_weights(task, start):
-        progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
-    training = _training(task, parts)
-    test = task.examples(parts.test)
+    training, test, files, start = _prepared(task_name, settings, given, progress)
+    task = training.task
     folder = _make(out or _new_folder(task_name), overwrite)
-    save_beginning(folder, task, parts.files, VERSION)
+    save_beginning(folder, task, files, VERSION)
     with tracked(progress, trackers, folder, flat(task.settings)) as display:
         result = fit(training, task.settings.training, folder, display)
         task, result = _refitted(training, result, start, folder, display)
-        return _finish(folder, training, task, test, result, parts.files)
+        return _finish(folder, training, task, test, result, files)
+
+
+def try_out(
+    task_name: str,
+    settings: TaskSettings,
+    *,
+    given: Given,
+    out: Path | None,
+    overwrite: bool,
+    progress: ProgressDisplay,
+) -> DryRun:
+    """Read all the data and take a few steps of training, validation, prediction and checkpoint; keep nothing.
+
+    Args and Raises: as of `train`, `out` being only looked at.
+    """
+    check_task(task_name)
+    settings = _with_whole_paths(settings)
+    settings.check()
+    _check_folder(out, overwrite)
+    make_trackers(settings.training.track)
+    training, test, files, _ = _prepared(task_name, settings, given, progress)
+    task = training.task
+    with tempfile.TemporaryDirectory(prefix="recurra-dry-run-") as name:
+        folder = Path(name)
+        save_beginning(folder, task, files, VERSION)
+        measured = measure(training, task.settings.training, folder)
+        load_beginning(folder)
+    began = time.perf_counter()
+    some = test.inputs[:PREDICTED_ROWS]
+    for answer in Run(folder, task, files, {}).predict_rows(some):
+        if "error" in answer:
+            raise WorkError(f"prediction failed on a test row: {answer['error']}")
+    steps = measured.total_steps
+    every = task.settings.training.evaluate_every or measured.steps_an_epoch
+    evaluations = math.ceil(steps / every)
+    seconds = steps * measured.step_seconds + evaluations * measured.evaluation_seconds
+    limit = task.settings.training.max_time
+    return DryRun(
+        task=task_name,
+        cell=str(task.settings.model.cell),
+        train_examples=len(training.train.inputs),
+        valid_examples=len(training.valid.inputs),
+        test_examples=len(test.inputs),
+        examples_cut=training.train.cut,
+        parameters=sum(one.numel() for one in task.model.parameters()),
+        batch_size=task.settings.training.batch_size,
+        steps_per_epoch=measured.steps_an_epoch,
+        steps=steps,
+        step_seconds=measured.step_seconds,
+        evaluation_seconds=measured.evaluation_seconds,
+        predict_seconds=(time.perf_counter() - began) / max(1, len(some)),
+        expected_seconds=min(seconds, limit) if limit else seconds,
+        peak_memory_bytes=_peak_memory(),
+        checkpoint_bytes=measured.checkpoint_bytes,
+    )
 
 
 def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) -> Run:
@@ -164,6 +215,28 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
     except RecurraError as error:
         problems.append(str(error))
     return {**found, "problems": problems}
+
+
+def _prepared(
+    task_name: str, settings: TaskSettings, given: Given, progress: ProgressDisplay
+) -> tuple[ManyToOneTraining, Examples, tuple[FileRecord, ...], ManyToOne | None]:
+    """The data read, the model made: what trains, the test examples, the files, and the task to start from."""
+    device = choose_device(settings.training.device)
+    kind = TASKS[task_name]
+    start = _start(settings, device)
+    if start is not None:
+        settings = with_structure(settings, start.settings)
+    parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
+    task = kind.fit_features(settings, parts.train, device, start)
+    if start is not None and not take_weights(task, start):
+        progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
+    training = _training(task, parts)
+    test = task.examples(parts.test)
+    if task.settings.training.batch_size == "auto":
+        found = find_batch_size(training, training.train.lengths, task.settings.training)
+        progress.note(f"batch_size auto: {found}, found by trial")
+        task.settings = replace(task.settings, training=replace(task.settings.training, batch_size=found))
+    return training, test, parts.files, start
 
 
 def _training(task: ManyToOne, parts: Parts) -> ManyToOneTraining:

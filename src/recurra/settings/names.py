@@ -22,6 +22,7 @@ Precision = Literal["fp32", "bf16"]
 Progress = Literal["auto", "bar", "lines", "json", "none"]
 TaskName = Literal["classify", "regress"]
 TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
+Automatic = Literal["auto"]
 DemoName = Literal["digits"]
 
 CELLS: tuple[str, ...] = get_args(CellName)
