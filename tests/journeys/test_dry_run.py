@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import recurra
 from recurra.errors import DataError, RunError
@@ -24,6 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = "".join(f"{word} film number {i},{word}\n" for i in range(50) for word in ("good", "bad"))
     (tmp_path / "a.csv").write_text("text,label\n" + rows)
     (tmp_path / "bad.csv").write_text("text,label\n" + rows + ",good\n" * 10)
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # torch makes a folder of its own at the first one
     (tmp_path / "temporary").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
