@@ -24,16 +24,22 @@ import data
 import plain_classifier
 import recurra
 
-SHARED = {"cell": "lstm", "bidirectional": True, "pooling": "max+mean", "average": 0.99, "output_dropout": 0.5}
+SHARED = {
+    "cell": "lstm", "bidirectional": True, "pooling": "max+mean", "average": 0.99, "output_dropout": 0.5, "refit": True,
+}  # fmt: skip
 SETTINGS: dict[str, dict[str, Any]] = {
     "sst2": {
-        **SHARED, "char_ngrams": True, "hidden_size": 64, "embedding_dropout": 0.6, "word_dropout": 0.1,
+        **SHARED, "char_ngrams": True, "hidden_size": 64, "embedding_dropout": 0.6, "word_dropout": 0.1, "rdrop": 2.0,
         "epochs": 4, "lr": 5e-3, "weight_decay": 0.1,
     },
     "banking77": {
-        **SHARED, "char_ngrams": True, "embedding_dropout": 0.4, "label_smoothing": 0.1, "epochs": 20, "lr": 3e-3,
+        **SHARED, "char_ngrams": True, "pool_inputs": True, "embedding_dropout": 0.4, "label_smoothing": 0.1,
+        "batch_size": 64, "epochs": 12, "lr": 4e-3,
     },
-    "names": {**SHARED, "unit": "char", "embedding_dropout": 0.1, "epochs": 15, "lr": 2e-3},
+    "names": {
+        **SHARED, "unit": "char", "embedding_dropout": 0.2, "rdrop": 2.0, "logit_adjustment": 0.5, "batch_size": 64,
+        "epochs": 10, "lr": 4e-3, "metric": "macro_f1",
+    },
 }  # fmt: skip
 PLAIN = {  # epochs, and the spread of the first embeddings: the better of two
     "sst2": (8, 0.1),

@@ -14,12 +14,13 @@ from typing import Any, Literal
 from recurra.errors import DataError, InputError, SettingsError
 from recurra.files import read_bounded
 from recurra.settings.names import did_you_mean
+from recurra.standing import SMALLER_IS_BETTER
 
 RunState = Literal["finished", "unfinished", "damaged"]
 DEEPEST = 4  # folders below the one asked for
 MOST_FOLDERS = 100_000  # a mistyped `recurra runs /` ends
 LARGEST = {"config.toml": 1 << 20, "result.json": 16 << 20, "manifest.json": 1 << 20}  # bytes
-SMALLEST_FIRST = ("loss", "mae", "rmse", "seconds", "bytes", "parameters")  # ends of names of which less is better
+SMALLEST_FIRST = (*SMALLER_IS_BETTER, "seconds", "bytes", "parameters")  # ends of names of which less is better
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -20,6 +19,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from recurra.baselines import Baselines, from_files, to_files
 from recurra.data.columns import inputs_of
 from recurra.data.features import TextFeatures, features_from_json
 from recurra.data.partition import FileRecord, check_unchanged, partition, read_labelled
@@ -31,6 +31,7 @@ from recurra.html import html_table
 from recurra.metrics import ClassificationMetrics
 from recurra.settings.tasks import TaskSettings
 from recurra.settings.toml import from_toml, to_toml
+from recurra.standing import baseline_names
 from recurra.tasks import TASKS, Classify, ManyToOne
 
 FORMAT = 1
@@ -42,8 +43,11 @@ LIMITS = {  # the most that is read of each file
     "result.json": 16 * MEGABYTE,
     "manifest.json": MEGABYTE,
     "model.safetensors": 16384 * MEGABYTE,
+    "baselines.json": 256 * MEGABYTE,
+    "baselines.safetensors": 256 * MEGABYTE,
 }
 DECISIVE = ("config.toml", "features.json", "tokenizer.json", "model.safetensors")
+BASELINES = ("baselines.json", "baselines.safetensors")  # read only where scores are asked for
 
 
 class Run:
@@ -101,14 +105,18 @@ class Run:
             data: a labelled file, or Python objects as for `train`; None: the test data of the run.
 
         Returns:
-            accuracy, macro_f1, loss (nats), examples; of a regression mae, rmse, r2, loss, examples.
+            accuracy, macro_f1, loss (nats), examples; of a regression mae, rmse, r2, loss, examples;
+            and the baselines' beside them: `baseline_linear_accuracy`, `baseline_linear_seconds` (of fitting), ….
 
         Raises:
             InputError: no data is given and the run's came as Python objects, or its files have changed.
             DataError: the data cannot be used.
         """
         examples = self._task.examples(self._table(data))
-        return {**self._task.score(examples).metrics, "examples": len(examples.inputs)}
+        found = {**self._task.score(examples).metrics, "examples": len(examples.inputs)}
+        if (self.path / BASELINES[0]).exists():
+            found |= self._task.score_baselines(load_baselines(self.path), examples)
+        return found
 
     def confusion(self, data: Any = None) -> np.ndarray[Any, np.dtype[np.int64]]:
         """[C, C] rows counted, row = truth, column = prediction, in the order of `labels`; data as in `evaluate`.
@@ -203,7 +211,7 @@ class Run:
     def _repr_html_(self) -> str:
         """What a notebook shows: the scores beside the baselines' where there are some."""
         measured = [name for name in self._task.metrics if name in self.result]
-        baselines = baseline_names(self.result, measured)
+        baselines = baseline_names(self.result)
         rows = [
             [name, self.result[name], self.result.get(f"valid_{name}")]
             + [self.result.get(f"baseline_{one}_{name}") for one in baselines]
@@ -211,12 +219,6 @@ class Run:
         ]
         title = f"{self.task} run {self.path}: {self.settings.model.cell} of {self.settings.model.hidden_size}"
         return html_table(title, ["metric", "test", "validation", *baselines], rows)
-
-
-def baseline_names(result: Mapping[str, Any], metrics: Iterable[str]) -> list[str]:
-    """The baselines that a result was measured beside: `linear` of the key baseline_linear_accuracy."""
-    pattern = re.compile(rf"baseline_([a-z]+)_(?:{'|'.join(map(re.escape, metrics))})")
-    return list(dict.fromkeys(match[1] for match in map(pattern.fullmatch, result) if match))
 
 
 def save_beginning(folder: Path, task: ManyToOne, files: tuple[FileRecord, ...], version: str) -> None:
@@ -229,12 +231,33 @@ def save_beginning(folder: Path, task: ManyToOne, files: tuple[FileRecord, ...],
     write_whole(folder / "config.toml", to_toml(task.name, task.settings, extra))
 
 
+def save_baselines(folder: Path, baselines: Baselines) -> None:
+    """The plain methods that the run is compared with."""
+    for name, content in to_files(baselines).items():
+        write_whole(folder / name, content)
+
+
+def load_baselines(folder: Path) -> Baselines:
+    """What `save_baselines` wrote.
+
+    Raises:
+        RunError: a file is missing, or not the one that the run was sealed with.
+    """
+    digests = _json(folder, "manifest.json").get("files")
+    content = {name: _read(folder, name) for name in BASELINES}
+    for name in BASELINES:
+        if not isinstance(digests, dict) or digests.get(name) != _digest(name, content[name]):
+            raise RunError(f"{folder / name} is damaged, or of another run: it is not the file of the manifest")
+    return from_files(content, folder)
+
+
 def save_end(run: Run, version: str) -> None:
     """Weights and result, and the manifest last: with it the folder is a run."""
     weights = {name: value.detach().cpu().contiguous() for name, value in run.model.state_dict().items()}
     write_whole(run.path / "model.safetensors", safetensors.torch.save(weights))
     write_whole(run.path / "result.json", json.dumps(run.result, indent=1))
-    digests = {name: _digest(name, _read(run.path, name)) for name in DECISIVE if (run.path / name).exists()}
+    present = [name for name in (*DECISIVE, *BASELINES) if (run.path / name).exists()]
+    digests = {name: _digest(name, _read(run.path, name)) for name in present}
     manifest = {"format": FORMAT, "recurra": version, "files": digests, "bound": _bind(digests)}
     write_whole(run.path / "manifest.json", json.dumps(manifest, indent=1))
 

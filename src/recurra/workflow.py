@@ -26,7 +26,7 @@ from recurra.files import make_folder, sha256
 from recurra.report.card import write_card
 from recurra.report.classification import write_classification_report
 from recurra.report.regression import write_regression_report
-from recurra.run import Run, load_beginning, load_run, save_beginning, save_end
+from recurra.run import Run, load_beginning, load_run, save_baselines, save_beginning, save_end
 from recurra.settings.groups import DataSettings, as_fraction
 from recurra.settings.names import check_task
 from recurra.settings.options import flat
@@ -47,7 +47,8 @@ PREDICTED_ROWS = 64  # in a dry run
 REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
 OVERWRITTEN = (
     "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
-    "manifest.json", "report.html", "README.md", "checkpoints", "plots", REFIT, "tensorboard", "wandb",
+    "manifest.json", "baselines.json", "baselines.safetensors", "report.html", "README.md", "checkpoints", "plots",
+    REFIT, "tensorboard", "wandb",
 )  # fmt: skip
 
 
@@ -275,9 +276,12 @@ def _finish(
     began = time.perf_counter()
     score = task.score(test)
     seconds = time.perf_counter() - began
+    baselines = task.fit_baselines(training.train, training.valid)
+    save_baselines(folder, baselines)
     result: dict[str, Any] = {
         **score.metrics,
         **{f"valid_{name}": value for name, value in fitted.best.items()},
+        **task.score_baselines(baselines, test),
         "metric": training.metric,
         "parameters": sum(one.numel() for one in task.model.parameters()),
         "steps": fitted.steps,

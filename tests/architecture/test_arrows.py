@@ -26,7 +26,7 @@ FLOORS = {
     3: {"engines"},
     2: {"cells"},
     1: {"state", "sequence", "randomness", "files", "settings"},
-    0: {"errors", "html"},
+    0: {"errors", "html", "standing"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 PUBLIC = "recurra"  # the package's own __init__: anyone may read its version, and it binds names at first use only

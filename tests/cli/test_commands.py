@@ -27,10 +27,14 @@ class FakeRun:
     reads_text = True
 
     def __init__(self) -> None:
-        self.result = {"accuracy": 0.5, "valid_accuracy": 0.25, "parameters": 12, "versions": {"torch": "2"}}
+        self.result = {
+            "accuracy": 0.5, "valid_accuracy": 0.25, "parameters": 12, "versions": {"torch": "2"}, "metric": "accuracy",
+            "training_seconds": 9.0, "baseline_linear_accuracy": 0.375, "baseline_linear_seconds": 0.5,
+        }  # fmt: skip
 
     def evaluate(self, data: Path | None = None) -> dict[str, float]:
-        return {"accuracy": 0.25 if data is None else 0.75}
+        scores = {"accuracy": 0.25 if data is None else 0.75, "examples": 8}
+        return {**scores, "baseline_linear_accuracy": 0.5, "baseline_linear_seconds": 0.5}
 
     def inputs_of(self, file: Path, format: str | None = None) -> list[str]:
         return [f"{format} {line}" for line in file.read_text().splitlines()]
@@ -85,7 +89,7 @@ def test_the_options_of_train_become_settings(call: Call, api: dict[str, Any]) -
     assert (settings.text.lowercase, settings.training.lr) == (False, 0.01)
     assert settings.classify.class_weights == "balanced"
     assert (api["task"], api["out"], api["overwrite"], api["progress"]) == ("classify", Path("runs/x"), True, "lines")
-    assert out == "metric      test   valid\naccuracy  0.5000  0.2500\n\nruns/a\n"
+    assert out == "metric     valid    test  linear, test\naccuracy  0.2500  0.5000        0.3750\n\nruns/a\n"
 
 
 def test_without_options_the_settings_are_the_defaults(call: Call, api: dict[str, Any]) -> None:
@@ -105,8 +109,15 @@ def test_resume_needs_the_run_alone(call: Call, api: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("api")
 def test_evaluate_prints_a_table_or_one_object(call: Call) -> None:
-    assert call("evaluate", "runs/a").out == "metric     value\naccuracy  0.2500\n"
-    assert json.loads(call("evaluate", "runs/a", "--data", "b.csv", "--json").out) == {"accuracy": 0.75}
+    assert call("evaluate", "runs/a").out == (
+        "metric               model  linear\n"
+        "accuracy            0.2500  0.5000\n"
+        "seconds of fitting  9.0000  0.5000\n"
+        "8 examples\n"
+        "The model (0.2500) does not beat linear (0.5000) in accuracy.\n"
+    )
+    assert "does not beat" not in call("evaluate", "runs/a", "--data", "b.csv").out
+    assert json.loads(call("evaluate", "runs/a", "--data", "b.csv", "--json").out)["accuracy"] == 0.75
 
 
 @pytest.fixture

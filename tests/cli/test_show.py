@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from recurra.cli.show import facts, numbers, print_json, table
+from recurra.cli.show import facts, print_json, table
 
 
 def test_a_table_aligns_texts_left_and_numbers_right() -> None:
@@ -17,10 +17,6 @@ def test_a_table_aligns_texts_left_and_numbers_right() -> None:
 
 def test_a_table_without_rows_is_its_header() -> None:
     assert table(("a", "b"), []) == "a  b"
-
-
-def test_what_is_no_number_is_left_out_of_the_metrics() -> None:
-    assert numbers({"accuracy": 1.0, "best": True, "name": "x"}) == "metric     value\naccuracy  1.0000"
 
 
 def test_facts_show_nested_objects() -> None:

@@ -67,10 +67,12 @@ def test_an_unknown_pooling_is_refused() -> None:
         make_pooling("max+max", 4)
 
 
+@pytest.mark.parametrize("pool_inputs", [False, True])
 @pytest.mark.parametrize("pooling", KINDS)
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "feedforward"])
-def test_a_model_streams_to_the_logits_it_gives_at_once(cell: str, pooling: str) -> None:
-    model = SequenceModel(cell, 3, 4, 2, num_layers=2, dropout=0.1, pooling=pooling).double().eval()
+def test_a_model_streams_to_the_logits_it_gives_at_once(cell: str, pooling: str, pool_inputs: bool) -> None:
+    model = SequenceModel(cell, 3, 4, 2, num_layers=2, dropout=0.1, pooling=pooling, pool_inputs=pool_inputs)
+    model = model.double().eval()
     x = torch.randn(5, 9, 3, dtype=torch.float64)
     whole, end = model(x)
     state = None
@@ -80,6 +82,16 @@ def test_a_model_streams_to_the_logits_it_gives_at_once(cell: str, pooling: str)
     _, half = model(x[:, :4])
     assert difference(model(x[:, 4:], half), (whole, end)) < 1e-10
     assert difference(model(x[0])[0], whole[0]) < 1e-10
+
+
+@pytest.mark.parametrize("kind", ["last", "mean", "max"])
+def test_pooled_inputs_stand_behind_the_pooled_outputs(kind: str) -> None:
+    model = SequenceModel("lstm", 3, 4, 2, bidirectional=True, pooling=kind, pool_inputs=True)
+    x, lengths = torch.randn(2, 6, 3), torch.tensor([6, 2])
+    outputs, _ = model.encoder(x, lengths=lengths)
+    above, _ = make_pooling(kind, 8, bidirectional=True)(outputs, lengths)
+    below, _ = make_pooling(kind, 3)(x, lengths)
+    torch.testing.assert_close(model(x, lengths=lengths)[0], model.head(torch.cat([above, below], -1)))
 
 
 def test_ten_pads_do_not_move_a_bidirectional_answer() -> None:

@@ -14,7 +14,6 @@ from markdown_it import MarkdownIt
 
 import recurra
 from recurra import workflow
-from recurra.report import card as module
 from recurra.report.card import inert, wilson
 
 EVIL = [
@@ -48,20 +47,12 @@ def test_no_address_in_a_user_s_text_stands_as_one() -> None:
         assert not re.search(r"(https?://|www\.|\w@\w)", inert(text))
 
 
-def test_the_card_says_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_card_says_what_was_measured(tmp_path: Path) -> None:
     rows = [f"{word} film about <b>{i}</b>,{label}" for i in range(30) for word, label in (("good", "g"), ("bad", "b"))]
     rows += ["odd film,<script>"] * 5
     data = tmp_path / "a_[b](c).csv"
     data.write_text("\n".join(["text,label", *rows]) + "\n")
 
-    measured = {"baseline_majority_accuracy": 0.25, "baseline_linear_accuracy": 1.0, "baseline_linear_seconds": 3.0}
-    real = module.card
-
-    def with_baselines(run: recurra.Run, *rest: Any) -> str:
-        run.result.update(measured)
-        return real(run, *rest)
-
-    monkeypatch.setattr(module, "card", with_baselines)
     run = recurra.train(
         "classify", data=data, max_length=3, lr=0.01, bidirectional=True, out=tmp_path / "run_*1*", **SMALL
     )
@@ -77,10 +68,10 @@ def test_the_card_says_what_was_measured(tmp_path: Path, monkeypatch: pytest.Mon
     assert r"answers one of 3 labels: \<script\>, b, g." in text
     accuracy = f"{result['accuracy']:.4f}"
     valid = f"{result['valid_accuracy']:.4f}"
-    assert f"| `accuracy` | {accuracy} | {valid} | 0.2500 | 1.0000 |" in text
+    plain = [f"{result[f'baseline_{name}_accuracy']:.4f}" for name in ("majority", "linear")]
+    assert f"| `accuracy` | {accuracy} | {valid} | {plain[0]} | {plain[1]} |" in text
     assert "| metric | test | validation | majority baseline, test | linear baseline, test |" in text
-    beaten = result["accuracy"] < 1.0
-    assert ("does not beat the linear baseline" in text) == (beaten or result["accuracy"] == 1.0)
+    assert ("The model (" in text) == (result["accuracy"] <= result["baseline_linear_accuracy"])
     assert rf"| a\_\[b\]\(c\)\.csv | train | 65 | `{run.files[0].sha256}` |" in text
     trained = result["train_examples"]
     assert f"{trained:,} training rows, {result['valid_examples']:,} for validation" in text
@@ -107,7 +98,7 @@ def test_a_card_of_numbers_from_objects_says_so_and_its_listing_runs(tmp_path: P
     }
     assert "reads numbers, answers a number" in text
     assert "The data came as Python objects" in text
-    assert "No baseline was measured." in text
+    assert "| mean baseline, test | ridge baseline, test |" in text
     listing = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert listing
     done = subprocess.run([sys.executable, "-c", listing[1]], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -5,6 +5,7 @@ and out of it, without a pickle. The fitted ones answer from what is stored, so 
 """
 
 from recurra.baselines.fitting import Baselines, fit_baselines
+from recurra.baselines.linear import Kind as BaselineKind
 from recurra.baselines.storing import from_files, to_files
 
-__all__ = ["Baselines", "fit_baselines", "from_files", "to_files"]
+__all__ = ["BaselineKind", "Baselines", "fit_baselines", "from_files", "to_files"]

@@ -2,9 +2,9 @@
 
 Settings are chosen on the validation rows that also choose the recurrent model's epoch. Of the SVM first C, then
 whether classes count alike (`class_weight="balanced"`); of ridge the penalty. Of equals the first of the list stands;
-without validation rows it does too. A linear SVM, for logistic regression on the same features came to the same accuracy
-(cross-validation: 81.1 and 81.0 % on sst2, 82.3 and 82.4 % on names), to a lower macro-F1 (47.2 and 48.9 % on names),
-and took longer with many classes.
+without validation rows it does too. A linear SVM, for logistic regression on the same features came to the same
+accuracy (cross-validation: 81.1 and 81.0 % on sst2, 82.3 and 82.4 % on names), to a lower macro-F1 (47.2 and 48.9 % on
+names), and took longer with many classes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from recurra.cli.show import numbers, print_json
+from recurra.cli.show import print_json, table
+from recurra.standing import baseline_names, beside, not_beaten
 
 
 def evaluate(
@@ -20,8 +21,16 @@ def evaluate(
     """Evaluate a run on a labelled file."""
     from recurra import api
 
-    metrics = api.load(run).evaluate(data)
+    loaded = api.load(run)
+    metrics = loaded.evaluate(data)
     if json:
         print_json(metrics)
-    else:
-        print(numbers(metrics))
+        return
+    plain = baseline_names(metrics)
+    rows = beside(metrics, [name for name in metrics if name != "examples" and not name.startswith("baseline_")])
+    seconds = [metrics[f"baseline_{name}_seconds"] for name in plain]
+    rows.append(["seconds of fitting", loaded.result["training_seconds"], *seconds])
+    print(table(["metric", "model", *plain], rows))
+    print(f"{metrics['examples']:,} examples")
+    if sentence := not_beaten(metrics, loaded.result["metric"]):
+        print(sentence)

@@ -31,12 +31,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
-def numbers(metrics: Mapping[str, Any]) -> str:
-    """The numbers of a flat object as a table of two columns; what is no number is left out."""
-    rows = [(name, value) for name, value in metrics.items() if _is_number(value)]
-    return table(("metric", "value"), rows)
-
-
 def facts(content: Mapping[str, Any], indent: str = "") -> str:
     """A nested object as indented lines: `name: value`, lists of values on one line, lists of objects as a table."""
     lines: list[str] = []
@@ -66,10 +60,6 @@ def print_json(content: Any) -> None:
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     line = _ENCODERS[utf8].encode(content)
     print(line.encode("utf-8", "backslashreplace").decode("utf-8"))  # "\ud800" is JSON for a lone surrogate
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _cell(value: object) -> str:

@@ -14,6 +14,7 @@ from recurra.errors import SettingsError
 from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
 from recurra.settings.names import TASKS, Progress, TaskName, check_task, did_you_mean
 from recurra.settings.tasks import ClassifyOptions, ClassifySettings, RegressOptions, RegressSettings, TaskSettings
+from recurra.standing import baseline_names, beside, not_beaten
 
 if TYPE_CHECKING:
     from recurra.run import Run
@@ -136,6 +137,9 @@ def _finish(run: Run) -> None:
     """The test metrics beside those of validation, and the folder on the last line."""
     result = run.result
     measured = [name for name in result if f"valid_{name}" in result]
-    print(table(("metric", "test", "valid"), [(name, result[name], result[f"valid_{name}"]) for name in measured]))
+    rows = [[name, result[f"valid_{name}"], *values] for name, *values in beside(result, measured)]
+    print(table(["metric", "valid", "test", *(f"{name}, test" for name in baseline_names(result))], rows))
+    if sentence := not_beaten(result, result["metric"]):
+        print_text(sentence)
     print()
     print_text(str(run.path))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -107,6 +107,11 @@ class SeriesFeatures:
         for row, encoded in enumerate(inputs):
             values[row, : encoded.length] = encoded.values
         return Sequence(torch.from_numpy(values), torch.from_numpy(lengths))
+
+    @property
+    def kind(self) -> Literal["series", "vector"]:
+        """What an input is."""
+        return "vector" if self.vector else "series"
 
     @property
     def tokenizer_json(self) -> str | None:

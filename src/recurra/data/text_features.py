@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -161,6 +161,11 @@ class TextFeatures:
         ngrams = np.zeros((len(inputs), steps, of_words.shape[1]), np.int64)
         ngrams[valid] = of_words
         return Sequence(TextValues(torch.from_numpy(token), torch.from_numpy(ngrams)), torch.from_numpy(lengths))
+
+    @property
+    def kind(self) -> Literal["text"]:
+        """What an input is."""
+        return "text"
 
     @property
     def tokenizer_json(self) -> str | None:

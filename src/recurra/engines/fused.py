@@ -109,7 +109,7 @@ def both(
     weights = [*_holding_weights(one), *_holding_weights(other)]
     outputs, final = _kernel(one, _with_padding_column(x, valid), begin, weights, bidirectional=True)
     ahead, back = _unstacked(final)
-    last = outputs[torch.arange(x.shape[0]), (lengths - 1).clamp(min=0), : one.hidden_size]
+    last = outputs[torch.arange(x.shape[0], device=x.device), (lengths - 1).clamp(min=0), : one.hidden_size]
     ahead = ahead._replace(hidden=torch.where((lengths > 0)[:, None], last, states[0].hidden))
     if not isinstance(one, LSTMCell):  # a GRU that goes forward holds its state, and puts it out, on padding
         outputs = outputs.masked_fill(~valid[..., None], 0.0)
@@ -145,7 +145,7 @@ def flatten(cell: Cell) -> None:
         return
     with torch.no_grad():
         torch._cudnn_rnn_flatten_weight(  # as torch.nn.RNNBase.flatten_parameters does
-            weights, 4, cell.input_size, _CUDNN_MODES[_mode(cell)], cell.hidden_size, 0, 1, True, False
+            weights, 4, cell.input_size, _CUDNN_MODES[mode_of(cell)], cell.hidden_size, 0, 1, True, False
         )
 
 
@@ -153,7 +153,7 @@ def _kernel(
     cell: GatedCell, x: Tensor | PackedSequence, state: State, weights: list[Tensor], bidirectional: bool = False
 ) -> tuple[Tensor, State]:
     """One call of torch's kernel; leaves of the state are [B, H], or [2, B, H] where both directions run."""
-    name = _mode(cell).lower()
+    name = mode_of(cell).lower()
     begin = tuple(state if bidirectional else (leaf[None] for leaf in state))
     hidden = begin if name == "lstm" else begin[0]
     keep = torch.is_grad_enabled()  # cuDNN calls it training: keep what backward needs, in evaluation too
@@ -187,7 +187,8 @@ def _holding_weights(cell: GatedCell) -> list[Tensor]:
     return [torch.cat([cell.weight_ih, column.view(-1, 1)], 1), cell.weight_hh, cell.bias_ih, cell.bias_hh]
 
 
-def _mode(cell: GatedCell) -> str:
+def mode_of(cell: GatedCell) -> str:
+    """Torch's name of a cell's kernel: "RNN_TANH", "RNN_RELU", "LSTM" or "GRU"."""
     if isinstance(cell, ElmanCell):
         return f"RNN_{cell.nonlinearity.upper()}"
     return "LSTM" if isinstance(cell, LSTMCell) else "GRU"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,6 +38,7 @@ class SequenceModel(nn.Module):
         bidirectional: read both ways; such a model cannot step.
         dropout: rate between layers; needs two or more.
         pooling: "last", "mean", "max", "attention", or several joined as in "mean+max".
+        pool_inputs: pool the inputs too, beside the outputs of the layers: what a word says by itself reaches the head.
         output_dropout: rate on the pooled vector.
         residual, variational, recurrent_dropout, weight_dropout, zoneout, learned_state, initialization,
             chrono_length: as in `recurra.nn.Recurrent`.
@@ -57,6 +59,7 @@ class SequenceModel(nn.Module):
         dropout: float = 0.0,
         pooling: str = "last",
         *,
+        pool_inputs: bool = False,
         output_dropout: float = 0.0,
         residual: bool = False,
         variational: bool = False,
@@ -86,7 +89,9 @@ class SequenceModel(nn.Module):
             initialization=initialization,
             chrono_length=chrono_length,
         )
-        self.pooling = make_pooling(pooling, self.encoder.output_size, bidirectional)
+        inputs = input_size if pool_inputs else 0
+        self.pooling = make_pooling(pooling, self.encoder.output_size + inputs, bidirectional, inputs)
+        self.pool_inputs = pool_inputs
         self.output_dropout = output_dropout
         self.head = nn.Linear(self.pooling.output_size, output_size)
 
@@ -121,7 +126,9 @@ class SequenceModel(nn.Module):
         if state is not None:
             self.encoder.check_streamable()
         outputs, encoded = self.encoder.run(entered, None if state is None else state.encoder)
-        pooled, summary = self.pooling(outputs, entered.lengths, None if state is None else state.pooling)
+        pooled, summary = self.pooling(
+            self._pooled(outputs, entered.values), entered.lengths, None if state is None else state.pooling
+        )
         logits = self.head(F.dropout(pooled, self.output_dropout, self.training))
         return logits, SequenceModelState(encoded, summary)
 
@@ -136,5 +143,8 @@ class SequenceModel(nn.Module):
             logits, state = self.step(x[None], state)
             return logits[0], state
         y, encoded = self.encoder.step(x, None if state is None else state.encoder)
-        pooled, summary = self.pooling.step(y, None if state is None else state.pooling)
+        pooled, summary = self.pooling.step(self._pooled(y, x), None if state is None else state.pooling)
         return self.head(F.dropout(pooled, self.output_dropout, self.training)), SequenceModelState(encoded, summary)
+
+    def _pooled(self, outputs: Tensor, inputs: Tensor) -> Tensor:
+        return torch.cat([outputs, inputs], -1) if self.pool_inputs else outputs

@@ -1,5 +1,7 @@
 """Modules over sequences, built from cells."""
 
+from recurra.nn.conversion import from_torch, to_torch
+from recurra.nn.dropin import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from recurra.nn.frontends import TokenEmbedding, TokenNgrams, VectorInput
 from recurra.nn.initialization import initialize
 from recurra.nn.noise import Noise
@@ -12,22 +14,33 @@ from recurra.nn.pooling import (
     Pooling,
     make_pooling,
 )
-from recurra.nn.recurrent import BidirectionalState, Recurrent, RecurrentState
+from recurra.nn.recurrent import Recurrent
+from recurra.nn.states import BidirectionalState, RecurrentState
+from recurra.nn.stream import LayerSession
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "AttentionPooling",
     "BidirectionalState",
+    "GRUCell",
     "JoinedPooling",
+    "LSTMCell",
     "LastPooling",
+    "LayerSession",
     "MaxPooling",
     "MeanPooling",
     "Noise",
     "Pooling",
+    "RNNCell",
     "Recurrent",
     "RecurrentState",
     "TokenEmbedding",
     "TokenNgrams",
     "VectorInput",
+    "from_torch",
     "initialize",
     "make_pooling",
+    "to_torch",
 ]

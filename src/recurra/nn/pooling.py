@@ -19,7 +19,7 @@ from recurra.state import State
 
 
 class LastState(NamedTuple):
-    """last [B, D]: forward features of the last valid step, backward features of the first; steps [B] int64"""
+    """last [B, D]: features of the last valid step, those of the backward direction of the first; steps [B] int64"""
 
     last: Tensor
     steps: Tensor
@@ -98,12 +98,14 @@ class LastPooling(Pooling):
     """The last valid step; for a bidirectional layer the last step forward joined with the first step backward.
 
     These are the two steps whose state has seen the whole sequence. `out[:, -1]`, often taught, is a padded step in
-    a padded batch, and a backward state that has seen one step.
+    a padded batch, and a backward state that has seen one step. Inputs that stand behind the outputs are those of the
+    last valid step.
     """
 
-    def __init__(self, size: int, bidirectional: bool = False) -> None:
+    def __init__(self, size: int, bidirectional: bool = False, inputs: int = 0) -> None:
         super().__init__(size)
-        self.bidirectional = bidirectional
+        half = (size - inputs) // 2
+        self.bidirectional, self.backward = bidirectional, slice(half, 2 * half)
 
     def initial_state(self, batch_size: int, like: Tensor) -> LastState:
         return LastState(like.new_zeros(batch_size, self.size), _count(batch_size, like))
@@ -114,9 +116,9 @@ class LastPooling(Pooling):
         last = values[rows, (count - 1).clamp(min=0)]
         if self.bidirectional:
             begins = (state.steps == 0)[:, None]
-            half = self.size // 2
-            first = torch.where(begins, values[:, 0, half:], state.last[:, half:])
-            last = torch.cat([last[:, :half], first], -1)
+            own = self.backward
+            first = torch.where(begins, values[:, 0, own], state.last[:, own])
+            last = torch.cat([last[:, : own.start], first, last[:, own.stop :]], -1)
         return LastState(torch.where((count > 0)[:, None], last, state.last), state.steps + count)
 
     def read(self, state: LastState) -> Tensor:
@@ -209,14 +211,20 @@ class JoinedPooling(Pooling):
         return list(self.parts)
 
 
-def make_pooling(names: str, size: int, bidirectional: bool = False) -> Pooling:
+def make_pooling(names: str, size: int, bidirectional: bool = False, inputs: int = 0) -> Pooling:
     """A pooling by name: "last", "mean", "max", "attention", or several joined as in "mean+max".
+
+    Args:
+        names: the kinds.
+        size: features of what is pooled.
+        bidirectional: the outputs are those of two directions, forward first.
+        inputs: features of what is pooled that are inputs, behind the outputs.
 
     Raises:
         SettingsError: an unknown name, or one given twice.
     """
     kinds: dict[str, Callable[[], Pooling]] = {
-        "last": lambda: LastPooling(size, bidirectional),
+        "last": lambda: LastPooling(size, bidirectional, inputs),
         "mean": lambda: MeanPooling(size),
         "max": lambda: MaxPooling(size),
         "attention": lambda: AttentionPooling(size),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,22 +15,12 @@ from recurra.nn.direction import Direction, run_directions
 from recurra.nn.door import Entered, Layout, enter
 from recurra.nn.initialization import initialize
 from recurra.nn.noise import DirectionNoise, LayerNoise, Noise, dropout_mask
+from recurra.nn.recurrent_steps import RecurrentSteps
+from recurra.nn.states import BidirectionalState, RecurrentState
+from recurra.nn.stream import LayerSession
 from recurra.sequence import Padding
 from recurra.settings.names import EngineName, Initialization, check_name
 from recurra.state import State, check_state
-
-
-class RecurrentState(NamedTuple):
-    """One state a layer: the cell's own, or a BidirectionalState."""
-
-    layers: tuple[State, ...]
-
-
-class BidirectionalState(NamedTuple):
-    """The two states of a layer that reads both ways."""
-
-    forward: State
-    backward: State
 
 
 class Recurrent(nn.Module):
@@ -122,7 +112,7 @@ class Recurrent(nn.Module):
     def initial_state(self, batch_size: int) -> RecurrentState:
         """The state before the first step: zeros, or what was learned."""
         return RecurrentState(
-            tuple(_join([one.initial_state(batch_size) for one in directions]) for directions in self._stack())
+            tuple(_join([one.initial_state(batch_size) for one in directions]) for directions in self.stack())
         )
 
     def noise(self, batch_size: int, generator: torch.Generator | None = None, *, steps: int = 1) -> Noise:
@@ -134,7 +124,7 @@ class Recurrent(nn.Module):
             steps: time steps, for the masks that change from step to step (plain dropout, zoneout).
         """
         layers = []
-        for number, directions in enumerate(self._stack()):
+        for number, directions in enumerate(self.stack()):
             mask = None
             if number and self.dropout:
                 shape = (batch_size, 1 if self.variational else steps, directions[0].cell.input_size)
@@ -184,9 +174,9 @@ class Recurrent(nn.Module):
         fresh = state is None
         state = self._check_state(state, rows)
         if noise is None:
-            noise = self.noise(rows, steps=steps) if self.training and self._noisy() else self._silence()
+            noise = self.noise(rows, steps=steps) if self.training and self.noisy() else self.silence()
         final = []
-        for number, directions in enumerate(self._stack()):
+        for number, directions in enumerate(self.stack()):
             masks = noise.layers[number]
             given = values if masks.input is None else values * masks.input
             above, ends = run_directions(
@@ -231,21 +221,32 @@ class Recurrent(nn.Module):
             return y[0], state
         state = self._check_state(state, x.shape[0])
         if noise is None:
-            if self.training and self._noisy():
+            if self.training and self.noisy():
                 raise InputError(
                     "Recurrent.step: in training, dropouts need masks that can stay the same from step to step; "
                     "give noise=layer.noise(batch_size, generator), or call eval() first"
                 )
-            noise = self._silence()
+            noise = self.silence()
         final = []
-        for number, (directions, begin, masks) in enumerate(
-            zip(self._stack(), state.layers, noise.layers, strict=True)
-        ):
+        for number, (directions, begin, masks) in enumerate(zip(self.stack(), state.layers, noise.layers, strict=True)):
             given = x if masks.input is None else x * masks.input[:, 0]
             above, end = directions[0].step(given, begin, masks.directions[0])
             x = x + above if self.residual and number else above
             final.append(end)
         return x, RecurrentState(tuple(final))
+
+    def stream(self, state: RecurrentState | None = None) -> LayerSession:
+        """A live sequence through these layers, with a state of its own: the quick way to step.
+
+        Args:
+            state: to begin from, as `forward`, `step` or another session gave it; None: the initial one.
+
+        Raises:
+            NotStreamable: the layers are bidirectional.
+            InputError: in training, where dropouts would act.
+            ShapeError: the state is not one of this layer.
+        """
+        return LayerSession(RecurrentSteps(self), state)
 
     def check_streamable(self) -> None:
         """Refuse what needs the whole sequence.
@@ -259,15 +260,27 @@ class Recurrent(nn.Module):
                 "by step; train with bidirectional=False to stream"
             )
 
+    def stack(self) -> list[list[Direction]]:
+        """The directions of each layer."""
+        return [[_direction(one) for one in cast(nn.ModuleList, directions)] for directions in self.layers]
+
+    def noisy(self) -> bool:
+        """Whether a dropout acts in training."""
+        first = self.stack()[0][0]
+        between = self.dropout > 0 and self.num_layers > 1
+        return bool(between or first.recurrent_dropout or first.weight_dropout or first.zoneout)
+
+    def silence(self) -> Noise:
+        """The noise of evaluation: no masks."""
+        still = LayerNoise(None, (DirectionNoise(),) * (1 + self.bidirectional))
+        return Noise((still,) * self.num_layers)
+
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for directions in self._stack():
+        for directions in self.stack():
             for one in directions:
                 flatten(one.cell)
         return self
-
-    def _stack(self) -> list[list[Direction]]:
-        return [[_direction(one) for one in cast(nn.ModuleList, directions)] for directions in self.layers]
 
     def _check_state(self, state: RecurrentState | None, rows: int) -> RecurrentState:
         expected = self.initial_state(rows)
@@ -275,15 +288,6 @@ class Recurrent(nn.Module):
             return expected
         check_state(state, expected, type(self).__name__)
         return state
-
-    def _noisy(self) -> bool:
-        first = self._stack()[0][0]
-        between = self.dropout > 0 and self.num_layers > 1
-        return bool(between or first.recurrent_dropout or first.weight_dropout or first.zoneout)
-
-    def _silence(self) -> Noise:
-        still = LayerNoise(None, (DirectionNoise(),) * (1 + self.bidirectional))
-        return Noise((still,) * self.num_layers)
 
     def extra_repr(self) -> str:
         return (

@@ -15,8 +15,9 @@ from recurra.data.vocabulary import UNK_ID
 from recurra.files import write_whole
 from recurra.report.parts import UNITS, model_line
 from recurra.report.text import readable, shorten
-from recurra.run import Run, baseline_names
+from recurra.run import Run
 from recurra.settings.options import flat, options
+from recurra.standing import baseline_names, not_beaten
 from recurra.tasks import Classify, Examples, ManyToOneTraining
 
 NAME_LENGTH = 80  # characters shown of a label, a file name or a value
@@ -105,7 +106,7 @@ def _scores(run: Run, training: ManyToOneTraining) -> list[str]:
     """Each metric on test and validation data, beside the baselines' where the run has some."""
     result, metrics = run.result, training.task.metrics
     measured = [name for name in metrics if name in result]
-    baselines = baseline_names(result, measured)
+    baselines = baseline_names(result)
     rows = [
         [f"`{name}`", _number(result[name]), _number(result.get(f"valid_{name}"))]
         + [_number(result.get(f"baseline_{one}_{name}")) for one in baselines]
@@ -115,13 +116,8 @@ def _scores(run: Run, training: ManyToOneTraining) -> list[str]:
     found.append(f"The weights are those with the best validation `{training.metric}`.")
     if not baselines:
         found.append("No baseline was measured.")
-    for one in baselines:
-        mine, plain = result.get(training.metric), result.get(f"baseline_{one}_{training.metric}")
-        if not (_is_number(mine) and _is_number(plain)):
-            continue
-        ahead = mine - plain if metrics[training.metric] else plain - mine
-        if ahead <= 0:
-            found.append(f"The model does not beat the {one} baseline in test `{training.metric}`.")
+    if sentence := not_beaten(result, training.metric):
+        found.append(sentence)
     return found
 
 

@@ -60,7 +60,9 @@ def write_classification_report(
             title="Classification",
             subtitle=f"{model_line(run)}, {len(names)} classes, tested on {result['test_examples']:,} rows",
             headline=Headline(
-                "test accuracy", f"{100 * result['accuracy']:.1f} %", f"macro-F1 {result['macro_f1']:.4f}"
+                "test accuracy",
+                f"{100 * result['accuracy']:.1f} %",
+                f"linear baseline {100 * result['baseline_linear_accuracy']:.1f} %, macro-F1 {result['macro_f1']:.4f}",
             ),
             facts=facts_of(run),
             tables=tables,

@@ -12,6 +12,7 @@ from recurra.report.page import Picture, Table
 from recurra.report.plots import curves, curves_numbers, length_histogram, length_numbers
 from recurra.report.saving import Cell, save_plot
 from recurra.run import Run
+from recurra.standing import baseline_names, beside, not_beaten
 from recurra.tasks import ManyToOneTraining
 
 UNITS = {"word": "words", "char": "characters", "bpe": "subwords"}
@@ -38,9 +39,16 @@ def lengths_picture(run: Run, training: ManyToOneTraining) -> Picture:
 
 
 def scores_table(result: dict[str, Any], names: Sequence[str], note: str) -> Table:
-    """Each metric on the test and the validation data."""
-    rows: list[list[Cell]] = [[name, result[name], result.get(f"valid_{name}")] for name in names if name in result]
-    return Table("Scores", ["metric", "test", "validation"], rows, note)
+    """Each metric on the validation and the test data, beside the plain methods' on the test data."""
+    plain = baseline_names(result)
+    rows: list[list[Cell]] = [
+        [metric, result.get(f"valid_{metric}"), *values] for metric, *values in beside(result, names)
+    ]
+    seconds: list[Cell] = [result.get(f"baseline_{name}_seconds") for name in plain]
+    rows.append(["seconds of training", None, result["training_seconds"], *seconds])
+    sentence = not_beaten(result, result["metric"])
+    header = ["metric", "validation", "test", *(f"{name}, test" for name in plain)]
+    return Table("Scores beside plain methods", header, rows, f"{sentence} {note}".strip())
 
 
 def model_line(run: Run) -> str:

@@ -43,7 +43,11 @@ def write_regression_report(
         ReportPage(
             title="Regression",
             subtitle=f"{model_line(run)}, tested on {result['test_examples']:,} rows",
-            headline=Headline("test RMSE", f"{result['rmse']:.4g}", f"R² {result['r2']:.4f}"),
+            headline=Headline(
+                "test RMSE",
+                f"{result['rmse']:.4g}",
+                f"ridge baseline {result['baseline_ridge_rmse']:.4g}, R² {result['r2']:.4f}",
+            ),
             facts=facts_of(run),
             tables=[
                 scores_table(

@@ -88,6 +88,8 @@ class ModelSettings:
     """Probability that a state unit keeps its old value for a step (runs in the slower loop)."""
     pooling: str = "last"
     """How a sequence becomes one vector: last, mean, max, attention, or several joined as in mean+max."""
+    pool_inputs: bool = False
+    """Pool the embeddings or values that enter the layers too, beside what the layers make of them."""
 
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""

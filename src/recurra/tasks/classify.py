@@ -6,8 +6,10 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recurra.baselines import BaselineKind
 from recurra.data.features import Features
 from recurra.data.labels import Labels
 from recurra.data.table import Table
@@ -170,6 +172,16 @@ class Classify(ManyToOne):
         single = ClassificationMetrics(self.output_size)
         single.update(predicted, truth)
         return single
+
+    @property
+    def baseline_kind(self) -> BaselineKind:
+        """Classes, or marks where a row has several."""
+        return "marks" if self.targets.several else "classes"
+
+    def measure_answers(self, answers: NDArray[Any], targets: list[Any]) -> dict[str, float]:
+        """accuracy and macro_f1 of label numbers [N], or of marks [N, L] with micro_f1 and hamming_accuracy."""
+        given = torch.from_numpy(answers)
+        return self.counted_labels(given.bool() if self.targets.several else given, targets).compute()
 
     def decode(self, outputs: Tensor) -> list[Prediction]:
         """Logits [N, C] as labels and probabilities."""

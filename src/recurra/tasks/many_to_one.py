@@ -10,8 +10,10 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recurra.baselines import BaselineKind, Baselines, fit_baselines
 from recurra.data.augmentation import Augment
 from recurra.data.batching import plan
 from recurra.data.columns import inputs_of, kind_of, target_columns
@@ -194,6 +196,15 @@ class ManyToOne(ABC):
     def measure(self, outputs: Tensor, targets: list[Any]) -> dict[str, float]:
         """Metrics, loss among them, of outputs [N, O] against N targets."""
 
+    @property
+    @abstractmethod
+    def baseline_kind(self) -> BaselineKind:
+        """What the targets are to a baseline."""
+
+    @abstractmethod
+    def measure_answers(self, answers: NDArray[Any], targets: list[Any]) -> dict[str, float]:
+        """Metrics of a baseline's answers against N targets; those that need no probabilities."""
+
     @abstractmethod
     def decode(self, outputs: Tensor) -> list[Any]:
         """Outputs [N, O] as N predictions."""
@@ -247,6 +258,33 @@ class ManyToOne(ABC):
         """Metrics and outputs on examples."""
         outputs = self.outputs(examples.encoded)
         return Score(self.measure(outputs, examples.targets), outputs)
+
+    def fit_baselines(self, train: Examples, valid: Examples) -> Baselines:
+        """The plain methods, fitted and chosen on the rows that train the model and choose its weights."""
+        settings = self.settings.training
+        return fit_baselines(
+            self.baseline_kind,
+            self.features.kind,
+            train.inputs,
+            self.baseline_targets(train.targets),
+            valid=(valid.inputs, self.baseline_targets(valid.targets)),
+            metric="macro_f1" if (settings.metric or self.metric) == "macro_f1" else "accuracy",
+            refit=settings.refit,
+            seed=settings.seed,
+        )
+
+    def score_baselines(self, baselines: Baselines, examples: Examples) -> dict[str, float]:
+        """`baseline_NAME_METRIC` and `baseline_NAME_seconds` (of fitting) on examples."""
+        found: dict[str, float] = {}
+        for name in baselines.names:
+            metrics = self.measure_answers(baselines.predict(name, examples.inputs), examples.targets)
+            found |= {f"baseline_{name}_{metric}": value for metric, value in metrics.items()}
+            found[f"baseline_{name}_seconds"] = round(baselines.seconds[name], 3)
+        return found
+
+    def baseline_targets(self, targets: list[Any]) -> NDArray[Any]:
+        """Targets as a baseline takes them: numbers, or marks [N, L]."""
+        return self.target_tensor(targets).numpy() if self.baseline_kind == "marks" else np.asarray(targets)
 
     def predict(self, inputs: Iterable[Any], decode: Callable[[Tensor], list[T]]) -> Iterator[T | RecurraError]:
         """What `decode` makes of each input's outputs, in order; in place of one that cannot be read, the error."""
@@ -357,12 +395,8 @@ def _taken_over(features: Features, kind: str, max_length: int) -> Features:
     Raises:
         DataError: that run reads another kind of input.
     """
-    if isinstance(features, TextFeatures):
-        earlier = "text"
-    else:
-        earlier = "vector" if features.vector else "series"
-    if earlier != kind:
-        raise DataError(f"init: that run reads {earlier} inputs, and these data hold {kind} inputs")
+    if features.kind != kind:
+        raise DataError(f"init: that run reads {features.kind} inputs, and these data hold {kind} inputs")
     return replace(features, max_length=max_length) if max_length else features
 
 
@@ -389,6 +423,7 @@ def build_model(settings: TaskSettings, features: Features, output_size: int, ou
         model.bidirectional,
         dropout,
         model.pooling,
+        pool_inputs=model.pool_inputs,
         output_dropout=output_dropout,
         residual=model.residual,
         recurrent_dropout=model.recurrent_dropout,

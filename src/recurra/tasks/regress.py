@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.data.features import Features
@@ -31,6 +32,7 @@ class Regress(ManyToOne):
     metrics: ClassVar[dict[str, bool]] = {"mae": False, "rmse": False, "r2": True, "loss": False}
     metric = "rmse"
     output_size = 1
+    baseline_kind = "numbers"
     settings: RegressSettings
     targets: Numbers
 
@@ -107,6 +109,10 @@ class Regress(ManyToOne):
     def values(self, outputs: Tensor) -> Tensor:
         """[N, 1] → the numbers answered [N] float64, in the target's unit."""
         return outputs[:, 0].double() * self.targets.std + self.targets.mean
+
+    def measure_answers(self, answers: NDArray[Any], targets: list[Any]) -> dict[str, float]:
+        """mae, rmse and r2 of numbers [N]."""
+        return self.counted(torch.from_numpy(answers), targets).compute()
 
     def decode(self, outputs: Tensor) -> list[Estimate]:
         """Outputs [N, 1] as numbers in the target's unit."""

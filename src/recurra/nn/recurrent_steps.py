@@ -1,0 +1,59 @@
+"""A `Recurrent` step by step, for a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from recurra.engines import select_engine
+from recurra.engines.single import single_cell
+from recurra.errors import InputError
+from recurra.nn.door import Entered
+from recurra.nn.states import RecurrentState
+from recurra.state import State
+
+if TYPE_CHECKING:
+    from recurra.nn.recurrent import Recurrent
+
+
+class RecurrentSteps:
+    """The layers of a `Recurrent` in one direction, as in evaluation."""
+
+    def __init__(self, layer: Recurrent) -> None:
+        self.layer, self.name, self.input_size = layer, type(layer).__name__, layer.input_size
+        self._stack = [directions[0] for directions in layer.stack()]
+        self._silence = layer.silence()
+
+    def check(self) -> None:
+        """Refuse two directions, and dropouts in training."""
+        self.layer.check_streamable()
+        if self.layer.training and self.layer.noisy():
+            raise InputError(
+                f"{self.name}: it is in training mode and its dropouts would act; call eval() first, a session runs as "
+                "in evaluation (layer.step takes noise)"
+            )
+
+    def like(self) -> Tensor:
+        """A weight."""
+        return next(self.layer.parameters())
+
+    def initial_state(self, batch_size: int) -> State:
+        """The layer's own: zeros, or what was learned."""
+        return self.layer.initial_state(batch_size)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step: torch's cell function where it has one, else the cell's own step."""
+        final = []
+        for number, (one, begin) in enumerate(zip(self._stack, state.layers, strict=True)):
+            if one.zoneout or select_engine(self.layer.engine, one.cell) == "loop":
+                above, end = one.step(x, begin, self._silence.layers[number].directions[0])
+            else:
+                above, end = single_cell(one.cell, x, begin)
+            x = x + above if self.layer.residual and number else above
+            final.append(end)
+        return x, RecurrentState(tuple(final))
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Many steps by the layer's engine."""
+        return self.layer.run(Entered(x, None, None, lambda outputs: outputs), state, self._silence)

@@ -1,0 +1,154 @@
+"""A live sequence through one layer: the state is in the session, never on the module."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from recurra.errors import ShapeError
+from recurra.state import State, check_state, leaves
+
+
+class Steps(Protocol):
+    """What a session asks of a layer, whichever kind it is: arguments are checked, gradients are off.
+
+    Attributes:
+        name: of the layer, for messages.
+        input_size: features of x.
+    """
+
+    name: str
+    input_size: int
+
+    def check(self) -> None:
+        """Refuse a layer that cannot go step by step, or whose dropouts would act.
+
+        Raises:
+            NotStreamable, InputError
+        """
+
+    def like(self) -> Tensor:
+        """A weight: inputs have its dtype and device."""
+
+    def initial_state(self, batch_size: int) -> State:
+        """The state before the first step."""
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """x [B, input_size] and a state → y [B, output_size] and the next state."""
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """x [B, T, input_size], T ≥ 1, and a state → outputs [B, T, output_size] and the state after the last step."""
+
+
+class LayerSession:
+    """A live sequence, or a batch of them in step, through one layer.
+
+    Weights are read from the layer at each call, so later training is seen. Everything runs in inference mode, and
+    as in evaluation; a layer in training mode whose dropouts would act is refused. The layer's hooks are not called.
+
+    Args:
+        steps: the layer.
+        state: to begin from, as another session's `state`; None: the layer's initial state.
+
+    Example:
+        >>> session = LSTM(64, 64).stream()
+        >>> y = session.step(torch.randn(64))  # one sequence: [64]; several in step: [B, 64]
+        >>> outputs = session.push(torch.randn(10, 64))  # ten more steps
+    """
+
+    def __init__(self, steps: Steps, state: State | None = None) -> None:
+        steps.check()
+        self._steps, self._state = steps, state
+        self._batch_size = None if state is None else _batch_size(state)
+        if state is not None:
+            check_state(state, steps.initial_state(self._batch_size or 0), f"{steps.name}.stream")
+
+    @property
+    def state(self) -> State | None:
+        """The state after the last step, batch first; None before the first one, unless the session began from one."""
+        return self._state
+
+    def step(self, x: Tensor) -> Tensor:
+        """One time step.
+
+        Args:
+            x: [input_size], or [B, input_size] for a batch of sequences in step.
+
+        Returns:
+            y [output_size], or [B, output_size].
+
+        Raises:
+            ShapeError: x does not fit the layer, or has another batch size than before.
+            InputError: the layer is in training and its dropouts would act.
+        """
+        one = x.dim() == 1
+        with torch.inference_mode():
+            x, state = self._enter(x, 1, "step", "[{D}] or [B, {D}]")
+            y, self._state = self._steps.step(x, state)
+        self._batch_size = x.shape[0]
+        return y[0] if one else y
+
+    def push(self, chunk: Tensor) -> Tensor:
+        """Several time steps: the same numbers as one `step` each.
+
+        Args:
+            chunk: [T, input_size], or [B, T, input_size]; T may be 0.
+
+        Returns:
+            outputs [T, output_size], or [B, T, output_size].
+
+        Raises:
+            ShapeError, InputError: as `step`.
+        """
+        one = chunk.dim() == 2
+        with torch.inference_mode():
+            x, state = self._enter(chunk, 2, "push", "[T, {D}] or [B, T, {D}]")
+            if x.shape[1] == 0:  # one step made and thrown away says how wide an output is
+                y, _ = self._steps.step(x.new_zeros(x.shape[0], x.shape[2]), state)
+                outputs, self._state = y[:, None][:, :0], state
+            else:
+                outputs, self._state = self._steps.run(x, state)
+        self._batch_size = x.shape[0]
+        return outputs[0] if one else outputs
+
+    def reset(self) -> None:
+        """Begin a new sequence, from the layer's initial state; its batch size may be another."""
+        self._state, self._batch_size = None, None
+
+    def fork(self) -> LayerSession:
+        """A second session that goes on from here; neither changes the other."""
+        other = LayerSession(self._steps, self._state)  # a step makes a new state and never writes into the old one
+        other._batch_size = self._batch_size
+        return other
+
+    def _enter(self, x: Tensor, unbatched: int, where: str, expected: str) -> tuple[Tensor, State]:
+        """x with a batch dimension, and the state before it."""
+        steps = self._steps
+        steps.check()
+        like = steps.like()
+        if x.dim() not in (unbatched, unbatched + 1) or x.shape[-1] != steps.input_size:
+            raise ShapeError(
+                f"{steps.name} session, {where}: x has shape {list(x.shape)}, "
+                f"expected {expected.format(D=steps.input_size)}"
+            )
+        if x.dtype != like.dtype or x.device != like.device:
+            raise ShapeError(
+                f"{steps.name} session, {where}: x is {x.dtype} on {x.device}, expected {like.dtype} on {like.device}, "
+                "as the weights are"
+            )
+        if x.dim() == unbatched:
+            x = x[None]
+        if self._batch_size is not None and x.shape[0] != self._batch_size:
+            raise ShapeError(
+                f"{steps.name} session, {where}: x has a batch of {x.shape[0]}, and this session began with "
+                f"{self._batch_size}; call reset() to begin anew, or open a session for each"
+            )
+        return x, steps.initial_state(x.shape[0]) if self._state is None else self._state
+
+
+def _batch_size(state: State) -> int | None:
+    """Rows of a state; None where nothing can say so."""
+    first = next((leaf for _, leaf in leaves(state)), None) if isinstance(state, tuple) else None
+    return None if first is None or first.dim() == 0 else first.shape[0]
