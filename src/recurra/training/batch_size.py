@@ -33,7 +33,6 @@ def find_batch_size(trainable: Trainable, lengths: Sequence[int], settings: Trai
         settings: how; `batch_size` is not read.
     """
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    saved = {name: tensor.clone() for name, tensor in trainable.model.state_dict().items()}
     device = next(trainable.model.parameters()).device
     optimiser = make_optimiser(trainable.model, replace(settings, batch_size=SMALLEST))
     was_training = trainable.model.training
@@ -42,7 +41,8 @@ def find_batch_size(trainable: Trainable, lengths: Sequence[int], settings: Trai
         middle = max(0, (len(order) - size) // 2)
         typical, longest = order[middle : middle + size], order[:size]
         try:
-            take_step(trainable, settings, optimiser, 0, [longest], 0.0)  # also the warm-up; memory shows here
+            # a rate of 0 leaves the weights as they are; the longest rows are the warm-up, and memory shows there
+            take_step(trainable, settings, optimiser, 0, [longest], 0.0)
             times = []
             for _ in range(TIMED_STEPS):
                 began = time.perf_counter()
@@ -58,7 +58,6 @@ def find_batch_size(trainable: Trainable, lengths: Sequence[int], settings: Trai
             return chosen(len(lengths), seconds)
     finally:
         optimiser.zero_grad(set_to_none=True)
-        trainable.model.load_state_dict(saved)
         trainable.model.train(was_training)
         if device.type == "cuda":
             torch.cuda.empty_cache()
