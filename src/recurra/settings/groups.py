@@ -10,6 +10,7 @@ from recurra.settings.names import (
     CellName,
     ClassWeights,
     InputKind,
+    OnNonfinite,
     Optimizer,
     Precision,
     Schedule,
@@ -153,6 +154,8 @@ class TrainingSettings:
     """Train once more on training and validation data for the steps of the best evaluation (twice the time)."""
     average: float = 0.0
     """Decay of an exponential average of the weights, used for evaluation and kept (0.999, say); 0: none."""
+    on_nonfinite: OnNonfinite = "stop"
+    """A loss or gradient that is not finite: stop, or skip the step's update (and stop after 10 in a row)."""
     checkpoint_every: float = 10.0
     """Seconds between checkpoints; one is also written at each evaluation."""
     init: str = ""

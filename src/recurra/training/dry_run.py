@@ -93,7 +93,7 @@ def measure(trainable: Trainable, settings: TrainingSettings, folder: Path) -> M
     try:
         fit(trainable, few, folder, watch)
     except Interrupted as error:
-        raise KeyboardInterrupt from error  # there is nothing to go on with
+        raise Interrupted(error.signal, "in a dry run, which keeps nothing") from error
     path = checkpoints(folder)[0]
     size = path.stat().st_size
     read_checkpoint(path, size)
