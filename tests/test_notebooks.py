@@ -33,6 +33,7 @@ class Cells(HTMLParser):
 def test_a_run_shows_its_scores_beside_the_baselines(tmp_path: Path) -> None:
     data = {"text": ["good film", "bad film"] * 20, "label": ["g", "b"] * 20}
     run = recurra.train("classify", data=data, epochs=1, hidden_size=4, out=tmp_path / "<b>")
+    run.result = {name: value for name, value in run.result.items() if not name.startswith("baseline_")}
     run.result["baseline_linear_accuracy"] = 0.25
     shown = Cells(run._repr_html_())
     assert shown.tags == TAGS

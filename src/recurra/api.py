@@ -15,6 +15,7 @@ from recurra.settings.options import flat
 from recurra.settings.structure import from_keywords
 from recurra.settings.tasks import TaskSettings
 from recurra.training.devices import choose_device
+from recurra.training.dry_run import DryRun
 from recurra.training.progress import ProgressDisplay, make_progress
 
 
@@ -51,27 +52,43 @@ def train(
     Example:
         >>> run = recurra.train("classify", data="reviews.csv", input="text", target="label")
     """
-    names: dict[str, Any] = {}
-    if config is not None:
-        names = flat(read_configuration(Path(config), task).settings)
-        if data is not None:
-            names["data"] = ()
-    names |= settings
-    objects = {}
-    for name, value in (("data", data), ("valid", valid), ("test", test)):
-        if _names_files(value):
-            names[name] = value
-        elif value is not None:
-            objects[name] = value
+    chosen, given = _gathered(task, config, data, valid, test, settings)
     return train_settings(
         task,
-        from_keywords(task, **names),
-        given=Given(**objects),
+        chosen,
+        given=given,
         config=config,
         out=out,
         overwrite=overwrite,
         progress="auto" if progress is True else (progress or "none"),
     )
+
+
+def dry_run(
+    task: str,
+    *,
+    data: Any = None,
+    valid: Any = None,
+    test: Any = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    config: str | Path | None = None,
+    **settings: Any,
+) -> DryRun:
+    """Read all the data, take a few steps of training, validation, prediction and checkpoint, and keep nothing.
+
+    Args:
+        task, data, valid, test, out, overwrite, config, settings: as for `train`.
+
+    Returns:
+        rows, parameters, steps, memory and the time that training would take at most.
+
+    Raises:
+        InputError: settings or data are at fault; what `train` would say.
+        WorkError: training would fail at its first steps.
+    """
+    chosen, given = _gathered(task, config, data, valid, test, settings)
+    return try_settings(task, chosen, given=given, config=config, out=out, overwrite=overwrite)
 
 
 def train_settings(
@@ -94,6 +111,28 @@ def train_settings(
         out=None if out is None else Path(out),
         overwrite=overwrite,
         progress=_display(progress),
+    )
+
+
+def try_settings(
+    task: str,
+    settings: TaskSettings,
+    *,
+    given: Given | None = None,
+    config: str | Path | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> DryRun:
+    """`dry_run` with the settings in one object."""
+    if config is not None:
+        check_recorded(read_configuration(Path(config), task).record, settings.data, config, given)
+    return workflow.try_out(
+        task,
+        settings,
+        given=given or Given(),
+        out=None if out is None else Path(out),
+        overwrite=overwrite,
+        progress=_display("none"),
     )
 
 
@@ -122,6 +161,25 @@ def load(folder: str | Path, *, device: str = "auto") -> Run:
         RunError: it is missing, has not ended, or is damaged; naming the file.
     """
     return load_run(Path(folder), choose_device(device))
+
+
+def _gathered(
+    task: str, config: str | Path | None, data: Any, valid: Any, test: Any, settings: dict[str, Any]
+) -> tuple[TaskSettings, Given]:
+    """Settings from a file and from keywords, and the data that came as objects."""
+    names: dict[str, Any] = {}
+    if config is not None:
+        names = flat(read_configuration(Path(config), task).settings)
+        if data is not None:
+            names["data"] = ()
+    names |= settings
+    objects = {}
+    for name, value in (("data", data), ("valid", valid), ("test", test)):
+        if _names_files(value):
+            names[name] = value
+        elif value is not None:
+            objects[name] = value
+    return from_keywords(task, **names), Given(**objects)
 
 
 def _names_files(value: Any) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import platform
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -23,7 +25,7 @@ from recurra.data.features import Features, TextFeatures
 from recurra.data.labels import Labels
 from recurra.data.long_form import check_one_row_each, sequences, with_inputs
 from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
-from recurra.errors import InputError, RecurraError, RunError
+from recurra.errors import InputError, RecurraError, RunError, WorkError
 from recurra.files import make_folder, sha256
 from recurra.report.card import write_card
 from recurra.report.classification import write_classification_report
@@ -44,9 +46,11 @@ from recurra.settings.options import flat
 from recurra.settings.tasks import TaskSettings
 from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining, take_weights, with_structure
 from recurra.tasks.pretrained import embeddings_again
+from recurra.training.batch_size import find_batch_size
 from recurra.training.checkpoint import checkpoints
 from recurra.training.devices import choose_device
-from recurra.training.folder import NOTHING_SAVED, SEALED, clear, held, held_to_go_on, saved_until_now
+from recurra.training.dry_run import DryRun, measure
+from recurra.training.folder import NOTHING_SAVED, SEALED, check_free, clear, held, held_to_go_on, saved_until_now
 from recurra.training.interruption import stopping_at_once
 from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
@@ -55,6 +59,7 @@ from recurra.training.refit import refit
 from recurra.training.trackers import make_trackers, tracked
 
 VERSION = recurra.__version__
+PREDICTED_ROWS = 64  # in a dry run
 REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
 
 
@@ -90,35 +95,76 @@ def train(
         there_already = out is not None and out.exists()
         if out is not None and there_already:
             stack.enter_context(held(out, overwrite))
-        device = choose_device(settings.training.device)
         trackers = make_trackers(settings.training.track)
-        kind = TASKS[task_name]
-        start = _start(settings, device)
-        if start is not None:
-            settings = with_structure(settings, start.settings)
-        parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
-        settings = replace(settings, data=parts.settings)
-        task = kind.fit_features(settings, parts.train, device, start)
-        if start is not None and not take_weights(task, start):
-            progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
-        if task.embeddings_record is not None:
-            progress.note(_embeddings_note(task.embeddings_record))
-        training = _training(task, parts)
-        test = task.examples(parts.test)
-        for name, examples in (("training", training.train), ("validation", training.valid), ("test", test)):
-            if examples.cut:
-                progress.note(_cut_note(name, examples, task.features))
+        training, test, files, start = _prepared(task_name, settings, given, progress)
+        task = training.task
         folder = out or _new_folder(task_name)  # not made, and nothing removed, before the data are known to be good
         if not there_already:
             stack.enter_context(held(folder, overwrite))
         stack.enter_context(stopping_at_once(lambda: saved_until_now(folder)))
         clear(folder)
-        save_beginning(folder, task, parts.files, VERSION)
+        save_beginning(folder, task, files, VERSION)
         beginning = beginning_digests(folder)
         display = stack.enter_context(tracked(progress, trackers, folder, flat(task.settings)))
         result = fit(training, task.settings.training, folder, display, beginning=beginning)
         task, result = _refitted(training, result, start, folder, display, beginning)
-        return _finish(folder, training, task, test, result, parts.files)
+        return _finish(folder, training, task, test, result, files)
+
+
+def try_out(
+    task_name: str,
+    settings: TaskSettings,
+    *,
+    given: Given,
+    out: Path | None,
+    overwrite: bool,
+    progress: ProgressDisplay,
+) -> DryRun:
+    """Read all the data and take a few steps of training, validation, prediction and checkpoint; keep nothing.
+
+    Args and Raises: as of `train`, `out` being only looked at.
+    """
+    check_task(task_name)
+    settings = _with_whole_paths(settings)
+    settings.check()
+    if out is not None:
+        check_free(out, overwrite)
+    make_trackers(settings.training.track)
+    training, test, files, _ = _prepared(task_name, settings, given, progress)
+    task = training.task
+    with tempfile.TemporaryDirectory(prefix="recurra-dry-run-") as name:
+        folder = Path(name)
+        save_beginning(folder, task, files, VERSION)
+        measured = measure(training, task.settings.training, folder)
+        load_beginning(folder)
+    began = time.perf_counter()
+    some = test.inputs[:PREDICTED_ROWS]
+    for answer in Run(folder, task, files, {}).predict_rows(some):
+        if "error" in answer:
+            raise WorkError(f"prediction failed on a test row: {answer['error']}")
+    steps = measured.total_steps
+    every = task.settings.training.evaluate_every or measured.steps_an_epoch
+    evaluations = math.ceil(steps / every)
+    seconds = steps * measured.step_seconds + evaluations * measured.evaluation_seconds
+    limit = task.settings.training.max_time
+    return DryRun(
+        task=task_name,
+        cell=str(task.settings.model.cell),
+        train_examples=len(training.train.inputs),
+        valid_examples=len(training.valid.inputs),
+        test_examples=len(test.inputs),
+        examples_cut=training.train.cut,
+        parameters=sum(one.numel() for one in task.model.parameters()),
+        batch_size=task.settings.training.batch_size,
+        steps_per_epoch=measured.steps_an_epoch,
+        steps=steps,
+        step_seconds=measured.step_seconds,
+        evaluation_seconds=measured.evaluation_seconds,
+        predict_seconds=(time.perf_counter() - began) / max(1, len(some)),
+        expected_seconds=min(seconds, limit) if limit else seconds,
+        peak_memory_bytes=_peak_memory(),
+        checkpoint_bytes=measured.checkpoint_bytes,
+    )
 
 
 def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) -> Run:
@@ -212,6 +258,34 @@ def _length(kind: str, data: DataSettings) -> tuple[str, Callable[[Any], int]]:
     if kind == "text":
         return "words", lambda value: len(str(value).split())
     return ("steps", len) if data.id else ("numbers", np.size)
+
+
+def _prepared(
+    task_name: str, settings: TaskSettings, given: Given, progress: ProgressDisplay
+) -> tuple[ManyToOneTraining, Examples, tuple[FileRecord, ...], ManyToOne | None]:
+    """The data read, the model made: what trains, the test examples, the files, and the task to start from."""
+    device = choose_device(settings.training.device)
+    kind = TASKS[task_name]
+    start = _start(settings, device)
+    if start is not None:
+        settings = with_structure(settings, start.settings)
+    parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
+    settings = replace(settings, data=parts.settings)
+    task = kind.fit_features(settings, parts.train, device, start)
+    if start is not None and not take_weights(task, start):
+        progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
+    if task.embeddings_record is not None:
+        progress.note(_embeddings_note(task.embeddings_record))
+    training = _training(task, parts)
+    test = task.examples(parts.test)
+    for name, examples in (("training", training.train), ("validation", training.valid), ("test", test)):
+        if examples.cut:
+            progress.note(_cut_note(name, examples, task.features))
+    if task.settings.training.batch_size == "auto":
+        found = find_batch_size(training, training.train.lengths, task.settings.training)
+        progress.note(f"batch_size auto: {found}, found by trial")
+        task.settings = replace(task.settings, training=replace(task.settings.training, batch_size=found))
+    return training, test, parts.files, start
 
 
 def _training(task: ManyToOne, parts: Parts) -> ManyToOneTraining:

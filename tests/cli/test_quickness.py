@@ -24,7 +24,8 @@ sys.exit(status)
 
 QUICK = [
     ("--help",), ("-h",), ("--version",), (), ("train", "-h"), ("train", "classify", "-h"), ("evaluate", "-h"),
-    ("predict", "-h"), ("info", "-h"), ("doctor", "-h"), ("demo", "-h"), ("train", "classify", "--hidden-size", "0"),
+    ("predict", "-h"), ("info", "-h"), ("doctor", "-h"), ("demo", "-h"), ("runs", "-h"), ("config", "-h"),
+    ("config", "classify"), ("train", "sentiment"), ("train", "classify", "--hidden-size", "0"),
 ]  # fmt: skip
 
 
@@ -52,13 +53,31 @@ def test_help_is_quick(arguments: tuple[str, ...]) -> None:
     assert min(processor_seconds(*arguments) for _ in range(ATTEMPTS)) < LIMIT_SECONDS
 
 
-def test_completion_installs_itself_in_the_user_s_home(tmp_path: Path) -> None:
-    environment = os.environ | {"HOME": str(tmp_path), "SHELL": "/bin/bash"}
+@pytest.mark.parametrize(
+    ("shell", "script", "startup"),
+    [
+        ("bash", ".local/share/bash-completion/completions/recurra", ".bashrc"),
+        ("zsh", ".zsh/completions/_cyclopts_recurra", ".zshrc"),
+        ("fish", ".config/fish/completions/recurra.fish", None),
+    ],
+)
+def test_completion_installs_itself_in_the_user_s_home(
+    tmp_path: Path, shell: str, script: str, startup: str | None
+) -> None:
+    """For each shell: the script with every command and option, and the line of the start-up file that loads it."""
+    environment = os.environ | {"HOME": str(tmp_path), "SHELL": f"/bin/{shell}"}
+    for name in ("ZDOTDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        environment.pop(name, None)
     command = [sys.executable, "-c", DRIVER, "--install-completion"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "heavy: []" in done.stderr
-    assert any("--hidden-size" in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    written = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert set(written) == {script, startup} - {None}
+    for word in ("classify", "regress", "runs", "config", "hidden-size", "dry-run", "track"):
+        assert word in written[script], word
+    if startup:
+        assert script.rpartition("/")[0] in written[startup]
 
 
 def processor_seconds(*arguments: str) -> float:

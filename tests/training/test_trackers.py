@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import recurra
 from recurra.errors import MissingExtra, SettingsError
 from recurra.settings.structure import from_keywords
 from recurra.training.progress import ProgressDisplay
+from recurra.training.protocol import Interrupted
 from recurra.training.trackers import Tracker, tracked
 from recurra.training.trackers.tracker import TRACKERS, TensorBoard, make_trackers
 
@@ -171,6 +173,37 @@ def test_the_status_says_how_training_ended(tmp_path: Path, spoken: list[tuple[A
         with pytest.raises(error), tracked(Noting(), make_trackers(["mlflow"]), tmp_path, {}):
             raise error
         assert spoken[-1] == ("end_run", status, {})
+
+
+def test_a_training_that_is_stopped_and_resumed_is_told_so(
+    tmp_path: Path, spoken: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[bool] = []
+    start, log = TRACKERS["mlflow"].start, TRACKERS["mlflow"].log
+
+    def note_start(self: Tracker, folder: Path, settings: Mapping[str, Any], resumed: bool) -> None:
+        begun.append(resumed)
+        start(self, folder, settings, resumed)
+
+    def log_and_stop(self: Tracker, step: int, numbers: Mapping[str, float]) -> None:
+        log(self, step, numbers)
+        if begun == [False]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(TRACKERS["mlflow"], "start", note_start)
+    monkeypatch.setattr(TRACKERS["mlflow"], "log", log_and_stop)
+    with pytest.raises(Interrupted):
+        recurra.train("classify", **SMALL | {"epochs": 100, "patience": 0}, track="mlflow", out=tmp_path / "a")
+    assert spoken[-1] == ("end_run", "KILLED", {})
+    config = tmp_path / "a" / "config.toml"
+    config.write_text(config.read_text().replace('track = ["mlflow"]', 'track = ["mlflow", "wandb"]'))
+    spoken.clear()
+    resumed = recurra.resume(tmp_path / "a", data=DATA)
+    assert begun == [False, True]
+    assert {"init", "start_run"} <= {one[0] for one in spoken}
+    assert spoken[-1][0] in ("end_run", "finish")
+    steps = [line["step"] for line in lines(resumed)]
+    assert steps == sorted(set(steps))
 
 
 @pytest.mark.parametrize("name", TRACKERS)

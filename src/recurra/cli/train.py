@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Group, Parameter
 
 from recurra.cli.configuration import ConfigFile, fill_from_file, task_of
-from recurra.cli.show import print_text, table
+from recurra.cli.show import facts, print_text, table
 from recurra.errors import SettingsError
 from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
 from recurra.settings.names import TASKS, Progress, TaskName, check_task, did_you_mean
@@ -49,6 +49,10 @@ class RunOptions:
     config: ConfigFile = None
     out: OutFolder = None
     overwrite: Annotated[bool, Parameter(help="Replace the run folder if it exists.", negative="")] = False
+    dry_run: Annotated[
+        bool,
+        Parameter(help="Read all the data, take a few steps, say what training would cost, keep nothing.", negative=""),
+    ] = False
     progress: ProgressKind = "auto"
 
 
@@ -118,6 +122,10 @@ def _train(task: TaskName, settings: TaskSettings, run: RunOptions) -> None:
 
     from recurra import api
 
+    if run.dry_run:
+        tried = api.try_settings(task, settings, config=run.config, out=run.out, overwrite=run.overwrite)
+        print_text(facts(tried.to_dict()))
+        return
     _finish(
         api.train_settings(
             task, settings, config=run.config, out=run.out, overwrite=run.overwrite, progress=run.progress

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from recurra.errors import SettingsError
 from recurra.settings.names import (
+    Automatic,
     CellName,
     ClassWeights,
     InputKind,
@@ -147,8 +148,8 @@ class TrainingSettings:
     """Optimiser steps at most; 0: no bound."""
     max_time: float = 0.0
     """Seconds of training at most; 0: no bound (with a bound, an exact repeat is not promised)."""
-    batch_size: int = 32
-    """Sequences a batch."""
+    batch_size: int | Automatic = 32
+    """Sequences a batch; auto: found by trial before training (and kept in config.toml)."""
     batch_tokens: int = 0
     """Tokens (steps, with padding) a batch, in place of batch_size; 0: count sequences."""
     accumulate: int = 1
@@ -197,7 +198,11 @@ class TrainingSettings:
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""
         found: list[str] = []
-        for name in ("epochs", "batch_size", "accumulate"):
+        if self.batch_size == "auto":
+            _require(not self.batch_tokens, "batch_size: auto and batch_tokens exclude each other; give one", found)
+        elif self.batch_size < 1:
+            found.append(f"batch_size: {self.batch_size} is below 1")
+        for name in ("epochs", "accumulate"):
             _require(getattr(self, name) >= 1, f"{name}: {getattr(self, name)} is below 1", found)
         for name in (
             "max_steps", "max_time", "batch_tokens", "warmup_steps", "weight_decay", "clip_norm", "patience",

@@ -23,6 +23,7 @@ OnNonfinite = Literal["stop", "skip"]
 Progress = Literal["auto", "bar", "lines", "json", "none"]
 TaskName = Literal["classify", "regress"]
 TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
+Automatic = Literal["auto"]
 DemoName = Literal["digits"]
 
 CELLS: tuple[str, ...] = get_args(CellName)

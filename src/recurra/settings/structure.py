@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import cattrs
 
 from recurra.errors import SettingsError
-from recurra.settings.names import did_you_mean
+from recurra.settings.names import Automatic, did_you_mean
 from recurra.settings.options import SETTINGS, Option, groups, options
 from recurra.settings.tasks import TaskSettings
 
@@ -69,20 +69,25 @@ def _as_text(name: str, value: Any) -> Any:
 
 
 def _wrong_type(option: Option, value: Any) -> str:
+    if option.type == int | Automatic:
+        return f"{option.name}: {_shortened(value)} is neither a whole number nor auto"
     kinds = [kind for kind in get_args(option.type) if kind is not type(None)]
     kind = kinds[0] if type(None) in get_args(option.type) else option.type
     if _is_names(kind):
         kind = get_args(kind)[0]
         names = value if isinstance(value, list | tuple) else [value]
         value = next((name for name in names if name not in get_args(kind)), value)
-    received = repr(value)
-    if len(received) > SHOWN_CHARACTERS:
-        received = f"{received[: SHOWN_CHARACTERS - 1]}…"
+    received = _shortened(value)
     if get_origin(kind) is Literal:
         if isinstance(value, str):
             return f"{option.name}: {received} is not known; {did_you_mean(value, get_args(kind))}"
         return f"{option.name}: {received} is none of {', '.join(get_args(kind))}"
     return f"{option.name}: {received} is not {_IN_WORDS[kind]}"
+
+
+def _shortened(value: Any) -> str:
+    received = repr(value)
+    return received if len(received) <= SHOWN_CHARACTERS else f"{received[: SHOWN_CHARACTERS - 1]}…"
 
 
 _IN_WORDS = {
@@ -126,6 +131,10 @@ def _texts(value: Any, _: Any) -> tuple[str, ...]:
     return tuple(_text(item, None) for item in value)
 
 
+def _integer_or_auto(value: Any, _: Any) -> int | str:
+    return value if value == "auto" else _integer(value, None)
+
+
 def _is_names(kind: Any) -> bool:
     """tuple[Literal[…], …]"""
     return get_origin(kind) is tuple and get_origin(get_args(kind)[0]) is Literal
@@ -145,6 +154,7 @@ def _strict_converter() -> cattrs.Converter:
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(str, _text)
     converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
+    converter.register_structure_hook_func(lambda kind: kind == int | Automatic, _integer_or_auto)
     converter.register_structure_hook_func(_is_names, _names)
     return converter
 

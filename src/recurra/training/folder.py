@@ -39,10 +39,10 @@ def held(folder: Path, overwrite: bool) -> Iterator[None]:
         SettingsError: it is a file.
     """
     if not (folder / LOCK).exists():  # a lock is not laid into a folder that is not ours
-        _check_free(folder, overwrite)
+        check_free(folder, overwrite)
     make_folder(folder)
     with locked(folder):
-        _check_free(folder, overwrite)
+        check_free(folder, overwrite)
         yield
 
 
@@ -85,7 +85,13 @@ def saved_until_now(folder: Path) -> str:
     return NOTHING_SAVED
 
 
-def _check_free(folder: Path, overwrite: bool) -> None:
+def check_free(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder that a new training may not have; one that is not there is free.
+
+    Raises:
+        RunError: it holds a run and `overwrite` is not given, or other things.
+        SettingsError: it is a file.
+    """
     if not folder.exists():
         return
     if not folder.is_dir():
