@@ -134,7 +134,7 @@ def fit_baselines(
         linear = fit_linear(kind, rows, whole[part], linear.setting, solver_seed)
         fitted = len(part)
     first, second = NAMES[kind]
-    seconds = {first: constant_seconds, second: time.perf_counter() - began}
+    seconds = {first: round(constant_seconds, 3), second: round(time.perf_counter() - began, 3)}
     return Baselines(kind, input_kind, constant, features, linear, seconds, (total, fitted))
 
 

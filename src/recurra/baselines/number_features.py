@@ -55,7 +55,7 @@ class NumberFeatures:
         Raises:
             DataError: widths differ.
         """
-        width = max((width_of(value, vector=vector) for value in inputs), default=0)
+        width = next(filter(None, (width_of(value, vector=vector) for value in inputs)), 0)
         rows = _rows(inputs, width, vector)
         present = np.isfinite(rows)
         count = np.maximum(present.sum(0), 1)
@@ -126,7 +126,10 @@ def _rows(inputs: Sequence[Any], width: int, vector: bool) -> Numbers:
                 rows[row, -1] = 0.0
             continue
         if own != width:
-            raise DataError(f"row {row + 1} has {own} numbers a step, and in training it had {width}; give {width}")
+            unit = "" if vector else " a step"
+            raise DataError(
+                f"row {row + 1} has {own} number(s){unit}, and {width} are expected; give each row the same"
+            )
         numbers = np.asarray(value, dtype=np.float64)
         numbers = np.clip(np.where(np.isfinite(numbers), numbers, math.nan), -HUGE, HUGE)
         rows[row] = numbers.reshape(-1) if vector else summary(numbers.reshape(-1, width))

@@ -61,12 +61,13 @@ def to_files(baselines: Baselines) -> dict[str, bytes]:
     return {WORDS_FILE: json.dumps(content).encode("ascii"), NUMBERS_FILE: packed}
 
 
-def from_files(files: Mapping[str, bytes], folder: Path = Path()) -> Baselines:
+def from_files(files: Mapping[str, bytes], folder: Path = Path(), *, outputs: int | None = None) -> Baselines:
     """Baselines as a run stored them.
 
     Args:
         files: the bytes of both, by name.
         folder: of the run, for errors.
+        outputs: classes or labels of the run, 1 for numbers; an answer beyond them is refused. None: not checked.
 
     Raises:
         RunError: a file is missing or damaged; naming it.
@@ -74,7 +75,7 @@ def from_files(files: Mapping[str, bytes], folder: Path = Path()) -> Baselines:
     for name in (WORDS_FILE, NUMBERS_FILE):
         if name not in files:
             raise RunError(f"{folder / name} is missing; is the folder whole?")
-    return _Reader(files[WORDS_FILE], files[NUMBERS_FILE], folder).read()
+    return _Reader(files[WORDS_FILE], files[NUMBERS_FILE], folder).read(outputs)
 
 
 class _Reader:
@@ -91,7 +92,7 @@ class _Reader:
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{self.numbers_path} is damaged: it is no safetensors file") from error
 
-    def read(self) -> Baselines:
+    def read(self, outputs: int | None) -> Baselines:
         if not isinstance(self.content, dict) or self.content.get("format") != FORMAT:
             raise self.fault("format", f"{FORMAT}, the one that this version reads")
         kind, input_kind = self.choice("kind", NAMES), self.choice("input_kind", ("text", "series", "vector"))
@@ -102,7 +103,14 @@ class _Reader:
             raise self.array_fault("outputs", "one output for numbers")
         if kind == "marks" and linear.outputs.tolist() != list(range(len(constant))):
             raise self.array_fault("outputs", "one output for each label")
+        if outputs is not None and not self.within(kind, linear, constant, outputs):
+            raise self.array_fault("outputs", f"of the {outputs} outputs of this run")
         return Baselines(kind, input_kind, constant, features, linear, self.seconds(kind), self.rows())
+
+    def within(self, kind: str, linear: Linear, constant: NDArray[Any], outputs: int) -> bool:
+        if kind == "classes":
+            return int(linear.outputs[-1]) < outputs and int(constant) < outputs
+        return len(linear.outputs) == outputs
 
     def text_features(self) -> TextFeatures:
         stored = self.content.get("ngrams")
