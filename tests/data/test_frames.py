@@ -238,6 +238,8 @@ def test_nan_is_a_gap_among_texts_and_a_number_among_numbers() -> None:
     columns = table_from_python([{"text": "a", "x": 1.0}, {"text": NAN, "x": NAN}, {"text": None, "x": None}]).columns
     assert columns["text"] == ["a", None, None]
     assert columns["x"][0] == 1.0 and np.isnan(columns["x"][1]) and columns["x"][2] is None
+    scalars = table_from_python([np.float32(1.5), np.float32("nan"), None]).column("input")
+    assert type(scalars[0]) is float and np.isnan(scalars[1]) and scalars[2] is None
     endless: list[Any] = ["a"]
     endless.append(endless)
     assert table_from_python([endless]).column("input")[0][0] == "a"
