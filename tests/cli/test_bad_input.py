@@ -75,7 +75,7 @@ CASES = {
         ("is not a whole gzip file",), {"data.csv.gz": gzip.compress(GOOD.encode())[:-9]}, data="data.csv.gz"
     ),
     "an empty text": Case(
-        ("line 2: the input is empty; training needs",),
+        ("data.csv, line 2", "the input is empty; training needs"),
         {"data.csv": 'text,label\n"",good\n' + "a,good\nb,bad\n" * 9, "held.csv": GOOD},
         "--valid held.csv --test held.csv",
     ),

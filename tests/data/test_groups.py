@@ -125,7 +125,7 @@ def test_sequences_of_one_patient_stay_together() -> None:
 def test_a_missing_group_is_named_by_its_row() -> None:
     data = people(10, 3)
     data["author"][4] = None
-    with pytest.raises(DataError, match="line 5, column 'author': is missing; every row needs one"):
+    with pytest.raises(DataError, match=r"(line|row) 5, column 'author': is missing; every row needs one"):
         partition(DataSettings(group="author"), 0, Given(data))
 
 

@@ -133,7 +133,7 @@ def check_one_row_each(table: Table, settings: DataSettings) -> None:
     except DataError:  # which of several is not clear: refused in any case, and here with the likelier mend
         others = tuple(other for other in table.columns if other not in (name, *targets))
     steps = (other for other in others if _mostly_numbers(table.columns[other]))
-    if not any(not _agrees(table, owned, other) for other in steps):
+    if all(_agrees(table, owned, other) for other in steps):
         return
     if all(_agrees(table, owned, target) for target in targets):
         raise DataError(
