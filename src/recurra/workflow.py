@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import resource
-import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,13 +19,22 @@ import torch
 import recurra
 from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.labels import Labels
+from recurra.data.long_form import check_one_row_each, sequences, with_inputs
 from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
-from recurra.errors import InputError, RecurraError, RunError, SettingsError
+from recurra.errors import InputError, RecurraError, RunError
 from recurra.files import make_folder, sha256
 from recurra.report.card import write_card
 from recurra.report.classification import write_classification_report
 from recurra.report.regression import write_regression_report
-from recurra.run import Run, load_beginning, load_run, save_baselines, save_beginning, save_end
+from recurra.run import (
+    Run,
+    beginning_digests,
+    load_beginning,
+    load_run,
+    save_baselines,
+    save_beginning,
+    save_end,
+)
 from recurra.settings.groups import DataSettings, as_fraction
 from recurra.settings.names import check_task
 from recurra.settings.options import flat
@@ -32,6 +42,8 @@ from recurra.settings.tasks import TaskSettings
 from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining, take_weights, with_structure
 from recurra.training.checkpoint import checkpoints
 from recurra.training.devices import choose_device
+from recurra.training.folder import NOTHING_SAVED, SEALED, clear, held, held_to_go_on, saved_until_now
+from recurra.training.interruption import stopping_at_once
 from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
 from recurra.training.refit import FOLDER as REFIT
@@ -40,11 +52,6 @@ from recurra.training.trackers import make_trackers, tracked
 
 VERSION = recurra.__version__
 REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
-OVERWRITTEN = (
-    "config.toml", "features.json", "tokenizer.json", "model.safetensors", "metrics.jsonl", "result.json",
-    "manifest.json", "baselines.json", "baselines.safetensors", "report.html", "README.md", "checkpoints", "plots",
-    REFIT, "tensorboard", "wandb",
-)  # fmt: skip
 
 
 def train(
@@ -69,28 +76,39 @@ def train(
     Raises:
         InputError: settings or data are at fault, or the folder is taken.
         WorkError: training failed.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came.
     """
     check_task(task_name)
     settings = _with_whole_paths(settings)
     settings.check()
-    _check_folder(out, overwrite)
-    device = choose_device(settings.training.device)
-    trackers = make_trackers(settings.training.track)
-    kind = TASKS[task_name]
-    start = _start(settings, device)
-    if start is not None:
-        settings = with_structure(settings, start.settings)
-    parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
-    task = kind.fit_features(settings, parts.train, device, start)
-    if start is not None and not take_weights(task, start):
-        progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
-    training = _training(task, parts)
-    test = task.examples(parts.test)
-    folder = _make(out or _new_folder(task_name), overwrite)
-    save_beginning(folder, task, parts.files, VERSION)
-    with tracked(progress, trackers, folder, flat(task.settings)) as display:
-        result = fit(training, task.settings.training, folder, display)
-        task, result = _refitted(training, result, start, folder, display)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stopping_at_once(lambda: NOTHING_SAVED))
+        there_already = out is not None and out.exists()
+        if out is not None and there_already:
+            stack.enter_context(held(out, overwrite))
+        device = choose_device(settings.training.device)
+        trackers = make_trackers(settings.training.track)
+        kind = TASKS[task_name]
+        start = _start(settings, device)
+        if start is not None:
+            settings = with_structure(settings, start.settings)
+        parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
+        settings = replace(settings, data=parts.settings)
+        task = kind.fit_features(settings, parts.train, device, start)
+        if start is not None and not take_weights(task, start):
+            progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
+        training = _training(task, parts)
+        test = task.examples(parts.test)
+        folder = out or _new_folder(task_name)  # not made, and nothing removed, before the data are known to be good
+        if not there_already:
+            stack.enter_context(held(folder, overwrite))
+        stack.enter_context(stopping_at_once(lambda: saved_until_now(folder)))
+        clear(folder)
+        save_beginning(folder, task, parts.files, VERSION)
+        beginning = beginning_digests(folder)
+        display = stack.enter_context(tracked(progress, trackers, folder, flat(task.settings)))
+        result = fit(training, task.settings.training, folder, display, beginning=beginning)
+        task, result = _refitted(training, result, start, folder, display, beginning)
         return _finish(folder, training, task, test, result, parts.files)
 
 
@@ -98,33 +116,38 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
     """Go on with a training that was stopped, exactly where it was; a finished one is loaded.
 
     Raises:
-        RunError: the folder is no training, or damaged.
+        RunError: the folder is no training, damaged, or held by another training.
         DataError: a data file has changed.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came.
         InputError: the data came as Python objects and is not given again.
     """
-    if (folder / "manifest.json").exists():
+    if (folder / SEALED).exists():
         return load_run(folder)
-    task, files = load_beginning(folder)
-    trackers = make_trackers(task.settings.training.track)
-    device = choose_device(task.settings.training.device)
-    task.device = device
-    task.model.to(device)
-    if not files and given is None:
-        raise InputError(
-            f"{folder}: the data of this run came as Python objects; call recurra.resume with data=… to go on"
-        )
-    again = folder / REFIT if task.settings.training.refit else folder
-    start = None if checkpoints(again) else _start(task.settings, device)
-    if start is not None:
-        take_weights(task, start)  # a checkpoint of the first training, where there is one, takes their place
-    check_unchanged(files)
-    parts = partition(task.settings.data, task.settings.training.seed, given, stratified=task.stratified)
-    training = _training(task, parts)
-    test = task.examples(parts.test)
-    with tracked(progress, trackers, folder, flat(task.settings), resumed=True) as display:
-        result = fit(training, task.settings.training, folder, display, resume=True)
-        task, result = _refitted(training, result, start, folder, display, resume=True)
-        return _finish(folder, training, task, test, result, files)
+    with stopping_at_once(lambda: saved_until_now(folder)), held_to_go_on(folder):
+        if (folder / SEALED).exists():  # whoever held it until now has ended it
+            return load_run(folder)
+        task, files = load_beginning(folder)
+        trackers = make_trackers(task.settings.training.track)
+        device = choose_device(task.settings.training.device)
+        task.device = device
+        task.model.to(device)
+        if not files and given is None:
+            raise InputError(
+                f"{folder}: the data of this run came as Python objects; call recurra.resume with data=… to go on"
+            )
+        again = folder / REFIT if task.settings.training.refit else folder
+        start = None if checkpoints(again) else _start(task.settings, device)
+        if start is not None:
+            take_weights(task, start)  # a checkpoint of the first training, where there is one, takes their place
+        check_unchanged(files)
+        parts = partition(task.settings.data, task.settings.training.seed, given, stratified=task.stratified)
+        training = _training(task, parts)
+        test = task.examples(parts.test)
+        beginning = beginning_digests(folder)
+        with tracked(progress, trackers, folder, flat(task.settings), resumed=True) as display:
+            result = fit(training, task.settings.training, folder, display, resume=True, beginning=beginning)
+            task, result = _refitted(training, result, start, folder, display, beginning, resume=True)
+            return _finish(folder, training, task, test, result, files)
 
 
 def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
@@ -142,11 +165,17 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
     }
     problems: list[str] = []
     try:
+        check_one_row_each(table, data)
+        data = with_inputs(table, data)
+        table = sequences(table, data)
         inputs = inputs_of(table, data)
         found["kind"] = kind_of(inputs, table, data)
-        lengths = [len(str(value).split()) if found["kind"] == "text" else np.size(value) for value in inputs]
+        unit, length_of = _length(found["kind"], data)
+        lengths = [length_of(value) for value in inputs]
+        if data.id:
+            found |= {"sequences": len(inputs), "inputs": list(data.input)}
         found["lengths"] = {"shortest": min(lengths), "median": int(np.median(lengths)), "longest": max(lengths)}
-        found["lengths"]["unit"] = "words" if found["kind"] == "text" else "numbers"
+        found["lengths"]["unit"] = unit
         empty = sum(length == 0 for length in lengths)
         if empty:
             problems.append(f"{empty} row(s) have an empty input")
@@ -167,6 +196,13 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
     return {**found, "problems": problems}
 
 
+def _length(kind: str, data: DataSettings) -> tuple[str, Callable[[Any], int]]:
+    """What the lengths of inputs are counted in, and the count."""
+    if kind == "text":
+        return "words", lambda value: len(str(value).split())
+    return ("steps", len) if data.id else ("numbers", np.size)
+
+
 def _training(task: ManyToOne, parts: Parts) -> ManyToOneTraining:
     return ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
 
@@ -177,6 +213,7 @@ def _refitted(
     start: ManyToOne | None,
     folder: Path,
     progress: ProgressDisplay,
+    beginning: dict[str, str],
     *,
     resume: bool = False,
 ) -> tuple[ManyToOne, FitResult]:
@@ -187,8 +224,8 @@ def _refitted(
     again = training.again()
     if start is not None:
         take_weights(again.task, start)
-    second = refit(again, settings, first, folder, progress, resume=resume)
-    return again.task, replace(first, seconds=first.seconds + second.seconds)
+    second = refit(again, settings, first, folder, progress, resume=resume, beginning=beginning)
+    return again.task, replace(first, seconds=first.seconds + second.seconds, skipped=first.skipped + second.skipped)
 
 
 def _finish(
@@ -215,6 +252,7 @@ def _finish(
         "epochs": round(fitted.epochs, 3),
         "best_step": fitted.best_step,
         "stopped": fitted.stopped,
+        "steps_skipped": fitted.skipped,
         "training_seconds": round(fitted.seconds, 3),
         "test_seconds": round(seconds, 3),
         "peak_memory_bytes": _peak_memory(),
@@ -262,31 +300,6 @@ def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
         ),
         training=replace(settings.training, init=init and str(Path(init).absolute())),
     )
-
-
-def _check_folder(out: Path | None, overwrite: bool) -> None:
-    if out is None or not out.exists():
-        return
-    if not out.is_dir():
-        raise SettingsError(f"out: {out} is a file; give a folder")
-    if not any(out.iterdir()):
-        return
-    if not (out / "config.toml").exists():
-        raise RunError(f"{out} is a folder with other things in it; give a new one with --out")
-    if not overwrite:
-        raise RunError(f"{out} holds a run already; give another --out, or --overwrite to replace it")
-
-
-def _make(folder: Path, overwrite: bool) -> Path:
-    make_folder(folder)
-    if overwrite:
-        for name in OVERWRITTEN:
-            path = folder / name
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-    return folder
 
 
 def _new_folder(task_name: str) -> Path:

@@ -25,7 +25,7 @@ FLOORS = {
     4: {"nn"},
     3: {"engines"},
     2: {"cells"},
-    1: {"state", "sequence", "randomness", "files", "settings"},
+    1: {"state", "sequence", "randomness", "files", "memory", "settings"},
     0: {"errors", "html", "standing"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

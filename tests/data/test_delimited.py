@@ -59,6 +59,48 @@ def test_another_delimiter_and_encoding(tmp_path: Path) -> None:
     assert read_table(path, delimiter=";", encoding="latin-1").column("text") == ["café"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1", "cp1252"])
+@pytest.mark.parametrize(("delimiter", "name"), [(";", "a.csv"), ("|", "a.csv"), ("\t", "a.csv"), ("", "a.tsv")])
+def test_every_usual_encoding_and_delimiter_reads_the_same(
+    tmp_path: Path, encoding: str, delimiter: str, name: str
+) -> None:
+    content = "text|label\r\ncaf\u00e9, na\u00efve|1\r\nfine|0\r\n".replace("|", delimiter or "\t")
+    path = write(tmp_path, name, content.encode(encoding))
+    found = read_table(path, delimiter=delimiter, encoding=encoding)
+    assert found.columns == {"text": ["caf\u00e9, na\u00efve", "fine"], "label": ["1", "0"]}
+    assert found.lines == [2, 3]
+
+
+def test_curly_quotes_of_cp1252_are_text(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", b"text\n\x93so\x94\n")
+    assert read_table(path, encoding="cp1252").column("text") == ["\u201cso\u201d"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("text;label\na;1\nb;0\n", "line 1: has the one column 'text;label'; did you mean --delimiter ';'"),
+        ("text|label\na|1\n", "did you mean --delimiter '\\|'"),
+        ("text\tlabel\na\t1\n", r"did you mean --delimiter \$'\\t', or a name that ends in \.tsv"),
+        ("text;label\n1,5;1\n", "line 2: has 2 fields where the header has 1; did you mean --delimiter ';'"),
+        ('"text";"label"\n"a";"1"\n', "line 1: a field goes on .*, or give the file's own delimiter"),
+    ],
+)
+def test_a_wrong_delimiter_is_said(tmp_path: Path, content: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        read_table(write(tmp_path, "a.csv", content))
+
+
+def test_commas_under_a_name_in_tsv_are_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="did you mean --delimiter ','"):
+        read_table(write(tmp_path, "a.tsv", "text,label\na,1\n"))
+
+
+@pytest.mark.parametrize("content", ["so; and so\na\nb;c\n", "text\na;b\nc;d\n", "a;b,c\n1;2,3\n"])
+def test_a_semicolon_may_be_part_of_a_name_or_a_text(tmp_path: Path, content: str) -> None:
+    assert len(read_table(write(tmp_path, "a.csv", content)).columns) == content.partition("\n")[0].count(",") + 1
+
+
 def test_a_nameless_index_column_is_called_by_its_number(tmp_path: Path) -> None:
     assert list(read_table(write(tmp_path, "a.csv", ",text\n0,x\n")).columns) == ["1", "text"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/recurrence.md", "docs/classify.md", "docs/drop-ins.md"]
+PAGES = ["README.md", "docs/recurrence.md", "docs/classify.md", "docs/data.md", "docs/drop-ins.md"]
 RECURRA = f"{sys.executable} -c 'import sys; from recurra.cli.main import main; sys.exit(main())'"
 
 
@@ -35,7 +35,8 @@ def test_the_readmes_commands_and_listings_run_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES[1:])
-def test_the_listings_of_a_page_run(page: str) -> None:
+def test_the_listings_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     for listing in blocks(page, "python"):
         exec(compile(listing, page, "exec"), {"__name__": "listing"})
 

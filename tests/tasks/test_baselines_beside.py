@@ -48,15 +48,13 @@ def test_several_labels_and_numbers_have_theirs(tmp_path: Path) -> None:
     assert found["baseline_mean_r2"] <= 0.0 < 0.9 < found["baseline_ridge_r2"]
 
 
-def test_a_baseline_of_another_run_is_refused_by_name_and_answers_need_none(run: Run, tmp_path: Path) -> None:
+def test_a_baseline_of_another_run_is_refused_by_name(run: Run, tmp_path: Path) -> None:
     data = {"text": WORDS * 8, "label": LABELS * 8}
     other = recurra.train("classify", data=data, out=tmp_path / "run", seed=1, **QUICK)
     for name in ("baselines.safetensors", "baselines.json"):
         own = (other.path / name).read_bytes()
         (other.path / name).write_bytes((run.path / name).read_bytes() + b" ")
-        loaded = recurra.load(other.path)
-        assert loaded.predict(["good film"])
         with pytest.raises(RunError, match=f"{name} is damaged, or of another run"):
-            loaded.evaluate(data)
+            recurra.load(other.path)
         (other.path / name).write_bytes(own)
     assert load_baselines(other.path).names == ("majority", "linear")

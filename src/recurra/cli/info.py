@@ -23,13 +23,19 @@ def info(
     *,
     input: Annotated[tuple[str, ...], _documented("input")] = (),
     target: Annotated[tuple[str, ...], _documented("target")] = (),
+    id: Annotated[str, _documented("id")] = "",
+    time: Annotated[str, _documented("time")] = "",
     delimiter: Annotated[str, _documented("delimiter")] = "",
     header: Annotated[bool, _documented("header")] = True,
     encoding: Annotated[str, _documented("encoding")] = "utf-8",
     json: Annotated[bool, Parameter(help="Print one JSON object.", negative="")] = False,
 ) -> None:
     """Show what is in a run, or what a data file looks like: columns, lengths, classes, problems."""
-    data = DataSettings(input=input, target=target, delimiter=delimiter, header=header, encoding=encoding)
+    data = DataSettings(
+        input=input, target=target, id=id, time=time, delimiter=delimiter, header=header, encoding=encoding
+    )
+    if problems := data.problems():
+        raise SettingsError("; ".join(problems))
     if path.is_dir():
         if data != DataSettings():
             raise SettingsError(f"{path} is a folder; --input, --target and the like describe a data file")

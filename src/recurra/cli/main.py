@@ -23,6 +23,7 @@ from recurra.cli.predict import predict
 from recurra.cli.runs import runs
 from recurra.cli.train import train_app
 from recurra.errors import RecurraError
+from recurra.memory import is_memory_fault
 
 app = App(
     name="recurra",
@@ -77,21 +78,12 @@ def _answer(error: BaseException) -> tuple[str, int]:
         # the reader has gone; without this Python would complain once more when it closes standard output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return "", 1
-    if _is_memory(error):
+    if is_memory_fault(error):
         return "memory ran out; a smaller --batch-size, --max-length or --hidden-size needs less", 1
     if isinstance(error, OSError):
         return f"{error.filename or 'the output'}: {error.strerror or error}", 1
     fault = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return f"internal fault: {fault} (--debug shows where)", 1
-
-
-def _is_memory(error: BaseException) -> bool:
-    """Torch has its own errors for memory, told by name and words so that torch need not be imported here."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    )
 
 
 def _printable(sentence: str) -> str:

@@ -37,7 +37,7 @@ def batches_of_rows(run: Run, file: Path, format: FormatName | None) -> Iterator
         format = _usual(run) if file == STANDARD_INPUT else _by_name(file)
     if format == "text" and _usual(run) != "text":
         raise SettingsError("--from text: the run reads numbers; give one JSON value a line, with --from jsonl")
-    if format not in ("text", "jsonl"):
+    if format not in ("text", "jsonl") or run.settings.data.id:  # the steps of an id may stand anywhere in the table
         yield _whole_input(run, format) if file == STANDARD_INPUT else run.inputs_of(file, format)
         return
     count = 0

@@ -11,6 +11,7 @@ from recurra.settings.groups import DataSettings
 
 TARGET_NAMES = ("target", "label")
 INPUT_NAMES = ("input", "text")
+SEQUENCE = "(sequence)"  # the input column of a table that was in long form
 Kind = Literal["text", "series", "vector"]
 
 
@@ -33,16 +34,20 @@ def target_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
 
 
 def input_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
-    """The input columns: those given, the one called input or text, or the only one that is no target.
+    """The input columns: those given, the one called input or text, or the only one that is no target and no group.
+
+    With an id they are the one that `recurra.data.long_form.sequences` made.
 
     Raises:
         DataError: one is missing, or several could be meant.
     """
+    if settings.id:
+        return (SEQUENCE,)
     if settings.input:
         for name in settings.input:
             table.column(name)
         return settings.input
-    others = [name for name in table.columns if name not in (settings.target or TARGET_NAMES)]
+    others = [name for name in table.columns if name not in (*(settings.target or TARGET_NAMES), settings.group)]
     for name in INPUT_NAMES:
         if name in others:
             return (name,)
@@ -83,7 +88,7 @@ def kind_of(inputs: list[Any], table: Table, settings: DataSettings) -> Kind:
     if asked == "text":
         raise DataError("inputs are numbers, and input_kind is text; give input_kind series or vector", table.source)
     if asked == "auto":
-        return "vector" if len(settings.input) > 1 else "series"
+        return "vector" if not settings.id and len(settings.input) > 1 else "series"
     return asked
 
 

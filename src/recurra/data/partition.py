@@ -9,8 +9,9 @@ from typing import Any
 
 from recurra.data.columns import target_columns
 from recurra.data.labels import label_values
+from recurra.data.long_form import check_one_row_each, identity, sequences, with_inputs
 from recurra.data.readers import read_table, table_from_python
-from recurra.data.splits import cut
+from recurra.data.splits import cut, cut_groups
 from recurra.data.table import Table, concatenate
 from recurra.errors import DataError, InputError
 from recurra.files import sha256
@@ -39,12 +40,13 @@ class Given:
 
 @dataclass(frozen=True)
 class Parts:
-    """The three tables, and the files that they came from."""
+    """The three tables, the files that they came from, and the settings with the input columns decided."""
 
     train: Table
     valid: Table
     test: Table
     files: tuple[FileRecord, ...]
+    settings: DataSettings
 
 
 def partition(settings: DataSettings, seed: int, given: Given | None = None, *, stratified: bool = True) -> Parts:
@@ -57,7 +59,8 @@ def partition(settings: DataSettings, seed: int, given: Given | None = None, *, 
         stratified: whether each part has its share of every target (labels; numbers are cut without regard to them).
 
     Raises:
-        DataError: a file or a row that cannot be used, or too few rows to cut.
+        DataError: a file or a row that cannot be used, too few rows or groups to cut, a group that is on two sides, or
+            a table with one row a time step without an id.
         InputError: no data, or data from both sides.
     """
     given = given or Given()
@@ -70,9 +73,20 @@ def partition(settings: DataSettings, seed: int, given: Given | None = None, *, 
         whole = concatenate([_read(path, settings, "train", files) for path in settings.data])
     else:
         raise InputError("data: no data is given; name a file with --data FILE")
+    check_one_row_each(whole, settings)
+    settings = with_inputs(whole, settings)
+    whole = sequences(whole, settings)
     test, whole = _part(whole, settings.test, given.test, "test", settings, seed, files, stratified)
     valid, whole = _part(whole, settings.valid, given.valid, "valid", settings, seed, files, stratified)
-    return Parts(whole, valid, test, tuple(files))
+    if settings.group:
+        sides = [
+            ("training", whole, True),
+            ("validation", valid, given.valid is None and as_fraction(settings.valid) is not None),
+            ("test", test, given.test is None and as_fraction(settings.test) is not None),
+        ]
+        # what is of the data comes first, so that a message begins with the line of the file beside it
+        _check_apart(settings.group, {name: table for name, table, _ in sorted(sides, key=lambda side: not side[2])})
+    return Parts(whole, valid, test, tuple(files), settings)
 
 
 def read_labelled(path: str | Path, settings: DataSettings, format: str | None = None) -> Table:
@@ -163,16 +177,40 @@ def _part(
 ) -> tuple[Table, Table]:
     """The part called `name`, and what is left."""
     if given is not None:
-        return table_from_python(given), whole
+        return sequences(table_from_python(given), settings), whole
     fraction = as_fraction(wanted)
     if fraction is None:
-        return _read(wanted, settings, name, files), whole
+        return sequences(_read(wanted, settings, name, files), settings), whole
     targets = label_values(whole, target_columns(whole, settings)) if stratified else None
-    rest, part = cut(len(whole), fraction, seed_of(seed, name), targets)
+    own_seed = seed_of(seed, name)
+    if settings.group:
+        groups = _groups(whole, settings.group)
+        rest, part = cut_groups(groups, fraction, own_seed, targets)
+        count, what = len(set(groups)), f"group(s) of the column {settings.group!r}"
+    else:
+        rest, part = cut(len(whole), fraction, own_seed, targets)
+        count, what = len(whole), "sequence(s)" if settings.id else "row(s)"
     if not rest or not part:
         raise DataError(
-            f"{len(whole)} row(s) are too few to set {wanted} of them aside for {name}; "
-            f"give more rows, or a file with --{name}",
+            f"{count} {what} are too few to set {wanted} of them aside for {name}; give more, or a file with --{name}",
             whole.source,
         )
     return whole.select(part), whole.select(rest)
+
+
+def _groups(table: Table, column: str) -> list[str]:
+    return [str(identity(value, table.place(row, column))) for row, value in enumerate(table.column(column))]
+
+
+def _check_apart(column: str, parts: dict[str, Table]) -> None:
+    """Refuse a group that files of their own put on two sides; what was cut is apart already."""
+    seen: dict[str, tuple[str, Table, int]] = {}
+    for name, table in parts.items():
+        for row, group in enumerate(_groups(table, column)):
+            other, there, first = seen.setdefault(group, (name, table, row))
+            if other != name:
+                place = there.place(first)
+                raise table.place(row, column).error(
+                    f"the group {group!r} is in the {name} data here and in the {other} data in {place.source}, line "
+                    f"{place.line}; keep it on one side, or leave --group out"
+                )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+MOST_ROUNDS = 3  # over all groups: the first fills the part, the others mend
+SMALLEST_GAIN = 1e-9  # rows: below it a difference is rounding
 
 
 def cut(n: int, fraction: float, seed: int, strata: Sequence[Any] | None = None) -> tuple[list[int], list[int]]:
@@ -37,6 +42,64 @@ def cut(n: int, fraction: float, seed: int, strata: Sequence[Any] | None = None)
         part = [i for rows, count in zip(groups.values(), _shares(groups, n, size), strict=True) for i in rows[:count]]
     chosen = set(part)
     return [i for i in range(n) if i not in chosen], sorted(chosen)
+
+
+def cut_groups(
+    groups: Sequence[Any], fraction: float, seed: int, strata: Sequence[Any] | None = None
+) -> tuple[list[int], list[int]]:
+    """Deal rows into the rest and a part, each in rising order, every group wholly to one side.
+
+    Groups are taken one by one in an order drawn by the seed from their names alone, so that the order of rows says
+    nothing. One changes sides where that brings the part nearer to its share of all rows and of each stratum, and
+    never where it would take a stratum's last rows from the rest.
+
+    Args:
+        groups: for each row, its group: a text or a number.
+        fraction: share of the part; at least one group where there are two, and never all.
+        seed: chooses the groups.
+        strata: for each row, its label (or its list of labels).
+
+    Returns:
+        The rest and the part; an empty part where there is one group only.
+    """
+    names = [str(group) for group in groups]
+    labels = [""] * len(names) if strata is None else [repr(label) for label in strata]
+    counted: dict[str, Counter[str]] = {}
+    for name, label in zip(names, labels, strict=True):
+        counted.setdefault(name, Counter())[label] += 1
+    if len(counted) < 2:
+        return list(range(len(names))), []
+    # a group has a share under each of its labels, and under None that of all its rows
+    counts = {name: [(None, own.total()), *own.items()] for name, own in counted.items()}
+    held: Counter[str | None] = Counter(labels)
+    held[None] = len(names) + 1  # the strata alone keep the rest from being empty
+    missing = {label: fraction * count for label, count in held.items()}
+    missing[None] = fraction * len(names)
+    order = sorted(counts, key=lambda name: hashlib.sha256(f"{seed} {name}".encode("utf-8", "surrogatepass")).digest())
+    part: set[str] = set()
+
+    def gain(name: str) -> float:
+        """How much nearer the part comes to its shares where the group changes sides."""
+        sign = -1 if name in part else 1
+        return sum(abs(missing[label]) - abs(missing[label] - sign * count) for label, count in counts[name])
+
+    def leaves_all(name: str) -> bool:
+        return name in part or all(count < held[label] for label, count in counts[name])
+
+    for _ in range(MOST_ROUNDS):
+        moved = False
+        for name in order:
+            if gain(name) > SMALLEST_GAIN and leaves_all(name):
+                sign, moved = -1 if name in part else 1, True
+                part ^= {name}
+                for what, count in counts[name]:
+                    missing[what] -= sign * count
+                    held[what] -= sign * count
+        if not moved:
+            break
+    if not part:  # every group is larger than twice the part: the one that misses least
+        part.add(max(order, key=lambda name: (leaves_all(name), gain(name))))
+    return [i for i, name in enumerate(names) if name not in part], [i for i, name in enumerate(names) if name in part]
 
 
 def _shares(groups: dict[str, list[int]], n: int, size: int) -> list[int]:

@@ -9,6 +9,7 @@ from recurra.settings.names import (
     CellName,
     ClassWeights,
     InputKind,
+    OnNonfinite,
     Optimizer,
     Precision,
     Schedule,
@@ -37,6 +38,12 @@ class DataSettings:
     """Column that holds the input; several columns of numbers make one vector. Default: the only other column."""
     target: tuple[str, ...] = ()
     """Column that holds the label (default: target or label); columns of 0 and 1, or of lists: several labels."""
+    id: str = ""
+    """Column that names each row's sequence, in a table with one row a time step; the input is then a vector a step."""
+    time: str = ""
+    """Column that orders the rows of an id: numbers or ISO dates. Default: the order of the file."""
+    group: str = ""
+    """Column whose groups (authors, patients) are never divided between training, validation and test data."""
     delimiter: str = ""
     """Character between fields. Default: a tab for .tsv, a comma for .csv."""
     header: bool = True
@@ -60,6 +67,24 @@ class DataSettings:
             )
         _require(self.max_length >= 0, f"max_length: {self.max_length} is below 0 (0 chooses by the data)", found)
         _require(len(self.delimiter) <= 1, f"delimiter: {self.delimiter!r} is not one character", found)
+        _require(not self.time or bool(self.id), "time: it orders the rows of an id; give --id too", found)
+        _require(
+            not self.id or self.input_kind in ("auto", "series"),
+            f"input_kind: with --id every input is a series, not a {self.input_kind}; leave it out",
+            found,
+        )
+        found += self._columns_of_two_uses()
+        return found
+
+    def _columns_of_two_uses(self) -> list[str]:
+        found: list[str] = []
+        uses: dict[str, str] = {}
+        for name in ("id", "time", "group", "input", "target"):
+            value = getattr(self, name)
+            for column in (value,) if isinstance(value, str) else value:
+                other = uses.setdefault(column, name) if column else name
+                together = other == name or (other, name) in (("id", "group"), ("time", "input"), ("group", "input"))
+                _require(together, f"{name}: the column {column!r} is {other} already; name another", found)
         return found
 
 
@@ -152,6 +177,8 @@ class TrainingSettings:
     """Train once more on training and validation data for the steps of the best evaluation (twice the time)."""
     average: float = 0.0
     """Decay of an exponential average of the weights, used for evaluation and kept (0.999, say); 0: none."""
+    on_nonfinite: OnNonfinite = "stop"
+    """A loss or gradient that is not finite: stop, or skip the step's update (and stop after 10 in a row)."""
     checkpoint_every: float = 10.0
     """Seconds between checkpoints; one is also written at each evaluation."""
     init: str = ""

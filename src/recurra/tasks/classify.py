@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -72,15 +72,13 @@ class Classify(ManyToOne):
         return earlier if holds else fitted
 
     @classmethod
-    def from_json(
-        cls, settings: Any, features: Features, saved: dict[str, Any], device: torch.device | str = "cpu"
-    ) -> Self:
-        """As saved, with fresh weights.
+    def targets_from_json(cls, saved: dict[str, Any]) -> Labels:
+        """As saved.
 
         Raises:
-            KeyError, RunError: the labels are damaged.
+            KeyError, RunError: what was saved is damaged.
         """
-        return cls(settings, features, Labels.from_json(saved["labels"]), device)
+        return Labels.from_json(saved["labels"])
 
     def to_json(self) -> dict[str, Any]:
         """The labels."""

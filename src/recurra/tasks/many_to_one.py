@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -20,12 +21,14 @@ from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures, check_training_inputs
 from recurra.data.table import Table, concatenate
 from recurra.errors import DataError, RecurraError, SettingsError
+from recurra.memory import memory_faults_named
 from recurra.models import Classifier, SequenceModel
 from recurra.nn import TokenEmbedding, VectorInput
 from recurra.randomness import numpy_generator, seed_of
 from recurra.sequence import Sequence
 from recurra.settings.tasks import TaskSettings
 
+LESS_MEMORY = "train with a smaller max_length, hidden_size or batch_tokens, or predict where there is more memory"
 PREDICT_ROWS = 1024  # rows encoded and sorted together in prediction: memory stays flat, batches stay full
 
 T = TypeVar("T")
@@ -152,10 +155,8 @@ class ManyToOne(ABC):
 
     @classmethod
     @abstractmethod
-    def from_json(
-        cls, settings: Any, features: Features, saved: dict[str, Any], device: torch.device | str = "cpu"
-    ) -> Self:
-        """The task as `to_json` wrote it, with fresh weights.
+    def targets_from_json(cls, saved: dict[str, Any]) -> Any:
+        """The targets as `to_json` wrote them.
 
         Raises:
             KeyError, RunError: what was saved is damaged.
@@ -249,8 +250,9 @@ class ManyToOne(ABC):
         self.model.eval()
         with torch.inference_mode():
             for rows in batches:
-                inputs = self.features.collate([encoded[row] for row in rows]).to(self.device)
-                result[rows] = self.model(inputs)[0].float().cpu()
+                with memory_faults_named("prediction", partial(_rows_in_words, encoded, rows), LESS_MEMORY):
+                    inputs = self.features.collate([encoded[row] for row in rows]).to(self.device)
+                    result[rows] = self.model(inputs)[0].float().cpu()
         self.model.train(was_training)
         return result
 
@@ -383,10 +385,11 @@ class ManyToOneTraining:
         return self.task.score(self.valid).metrics
 
     def describe(self, indices: list[int]) -> str:
-        """Rows by the lines of their file."""
+        """Rows by the lines of their file, and the longest of them."""
         lines = sorted(self.train.table.lines[index] for index in indices)
         shown = ", ".join(map(str, lines[:8])) + (", …" if len(lines) > 8 else "")
-        return f"lines {shown} of {self.train.table.source}"
+        longest = max(self.train.encoded[index].length for index in indices)
+        return f"lines {shown} of {self.train.table.source} (the longest has {longest} steps)"
 
 
 def _taken_over(features: Features, kind: str, max_length: int) -> Features:
@@ -398,6 +401,10 @@ def _taken_over(features: Features, kind: str, max_length: int) -> Features:
     if features.kind != kind:
         raise DataError(f"init: that run reads {features.kind} inputs, and these data hold {kind} inputs")
     return replace(features, max_length=max_length) if max_length else features
+
+
+def _rows_in_words(encoded: list[Encoded], rows: list[int]) -> str:
+    return f"{len(rows)} rows at a time, the longest of {max(encoded[row].length for row in rows)} steps"
 
 
 def build_model(settings: TaskSettings, features: Features, output_size: int, output_dropout: float) -> Classifier:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.data.features import Features
 from recurra.data.numbers import Numbers
 from recurra.data.table import Table
 from recurra.errors import SettingsError
@@ -52,15 +51,13 @@ class Regress(ManyToOne):
         return earlier
 
     @classmethod
-    def from_json(
-        cls, settings: Any, features: Features, saved: dict[str, Any], device: torch.device | str = "cpu"
-    ) -> Self:
-        """As saved, with fresh weights.
+    def targets_from_json(cls, saved: dict[str, Any]) -> Numbers:
+        """As saved.
 
         Raises:
-            KeyError, RunError: the scale is damaged.
+            KeyError, RunError: what was saved is damaged.
         """
-        return cls(settings, features, Numbers.from_json(saved["target"]), device)
+        return Numbers.from_json(saved["target"])
 
     def to_json(self) -> dict[str, Any]:
         """The scale."""

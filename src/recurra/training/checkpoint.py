@@ -23,7 +23,7 @@ from safetensors.torch import save as format_safetensors
 from torch import Tensor
 
 from recurra.errors import InputError, RunError
-from recurra.files import fsync_folder, read_bounded, write_whole
+from recurra.files import parse_json, read_bounded, remove, write_whole
 from recurra.training.schedule import Plateau
 from recurra.training.step import StepRecord
 
@@ -45,6 +45,8 @@ class Tally:
     seconds: float = 0.0
     learning_rate: float = 0.0
     """That of the last step."""
+    skipped: int = 0
+    """Steps whose update was left out."""
 
     def add(self, record: StepRecord) -> None:
         """Count one more step."""
@@ -56,6 +58,7 @@ class Tally:
         self.tokens += record.tokens
         self.seconds += record.seconds
         self.learning_rate = record.learning_rate
+        self.skipped += bool(record.skipped)
 
 
 @dataclass
@@ -76,6 +79,10 @@ class TrainingState:
     """Index of the best evaluation in the history; -1 before the first."""
     plateau: Plateau = field(default_factory=Plateau)
     """State of the plateau schedule."""
+    skipped: int = 0
+    """Steps whose update was left out, for a loss or gradient that was not finite."""
+    skipped_in_row: int = 0
+    """Of these, the last ones, without a step in between that was made."""
     tally: Tally = field(default_factory=Tally)
     """Sums since the last evaluation."""
     stopped: str = ""
@@ -91,17 +98,30 @@ class Checkpoint:
         settings: the training settings, as plain values.
         surroundings: versions, device and threads, which decide the last bits of the numbers.
         tensors: by kind ("weights", "optimiser", "average", "best") and name.
+        beginning: digests of the files that the run began with, by name; empty where it has none.
     """
 
     state: TrainingState
     settings: dict[str, Any]
     surroundings: dict[str, Any]
     tensors: dict[str, dict[str, Tensor]]
+    beginning: dict[str, str] = field(default_factory=dict)
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """The file of a step's checkpoint."""
+    return folder / FOLDER / f"step-{step:08d}.safetensors"
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoint files of a run folder, newest first."""
+    """The checkpoint files of a run folder, newest first.
+
+    Raises:
+        RunError: their folder is a link.
+    """
     place = folder / FOLDER
+    if place.is_symlink():
+        raise RunError(f"{place} is a link, and a folder of the run's own is expected; remove it")
     found = [path for path in place.iterdir() if NAME.fullmatch(path.name)] if place.is_dir() else []
     return sorted(found, key=lambda path: (len(path.name), path.name), reverse=True)
 
@@ -123,16 +143,14 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
             "state": dataclasses.asdict(checkpoint.state),
             "settings": checkpoint.settings,
             "surroundings": checkpoint.surroundings,
+            "beginning": checkpoint.beginning,
         },
         allow_nan=False,
     )
     content = format_safetensors(flat, metadata={"training": text, "sha256": _digest(flat, text)})
-    path = folder / FOLDER / f"step-{checkpoint.state.step:08d}.safetensors"
+    path = checkpoint_path(folder, checkpoint.state.step)
     write_whole(path, content)
-    for other in checkpoints(folder):
-        if other != path:
-            other.unlink(missing_ok=True)
-    fsync_folder(path.parent)
+    remove(other for other in checkpoints(folder) if other != path)
     return path
 
 
@@ -163,27 +181,29 @@ def read_checkpoint(path: Path, limit: int) -> Checkpoint:
     Raises:
         RunError: it is damaged, too large, or of a format that this version does not know.
     """
-    if path.is_symlink():
-        raise RunError(f"{path} is a link, and a checkpoint is a file of its own; remove it")
     try:
         content = read_bounded(path, limit)
         flat = parse_safetensors(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
         text = header["__metadata__"]["training"]
         if header["__metadata__"]["sha256"] != _digest(flat, text):
             raise ValueError("its content is not what was written")
-        values = json.loads(text)
+        values = parse_json(text)
         if values["format"] != FORMAT:
             raise RunError(f"{path} has the checkpoint format {values['format']}, and this version reads {FORMAT}")
         state = cattrs.Converter(forbid_extra_keys=True).structure(values["state"], TrainingState)
-        if min(state.step, state.epoch, state.position) < 0 or not -1 <= state.best < len(state.history):
+        counts = (state.step, state.epoch, state.position, state.skipped, state.skipped_in_row)
+        if min(counts) < 0 or not -1 <= state.best < len(state.history):
             raise ValueError("its counters do not fit each other")
-        return Checkpoint(state, dict(values["settings"]), dict(values["surroundings"]), _by_kind(flat))
+        if NAME.fullmatch(path.name) and path != checkpoint_path(path.parents[1], state.step):
+            raise ValueError(f"it is the checkpoint of step {state.step}")
+        beginning = dict(values.get("beginning", {}))
+        return Checkpoint(state, dict(values["settings"]), dict(values["surroundings"]), _by_kind(flat), beginning)
     except RunError:
         raise
     except InputError as error:
         raise RunError(str(error)) from error
-    except (SafetensorError, cattrs.BaseValidationError, LookupError, TypeError, ValueError, RecursionError) as error:
+    except (SafetensorError, cattrs.BaseValidationError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise RunError(
             f"{path} is damaged ({_first_line(error)}); train again into a new folder, or put a good copy in its place"
         ) from error

@@ -8,15 +8,18 @@ import json
 import math
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra.errors import DataError, RunError, SettingsError, WorkError
-from recurra.files import locked, make_folder, remove_leftovers, write_whole
+from recurra.files import make_folder, write_whole
+from recurra.memory import memory_faults_named
 from recurra.settings.groups import TrainingSettings
 from recurra.settings.names import did_you_mean
 from recurra.training import checkpoint as files
@@ -26,17 +29,15 @@ from recurra.training.devices import check_precision, forked_generators, threads
 from recurra.training.interruption import stop_requests
 from recurra.training.optimisation import make_optimiser, optimiser_tensors, restore_optimiser
 from recurra.training.progress import ProgressDisplay
-from recurra.training.protocol import Interrupted, Trainable
+from recurra.training.protocol import Interrupted, Trainable, how_to_go_on
 from recurra.training.schedule import rate_factor
-from recurra.training.step import StepRecord, take_step
+from recurra.training.step import NonFinite, StepRecord, take_step
 
 METRICS_FILE = "metrics.jsonl"
-FREE_ON_RESUME = (
-    "checkpoint_every",
-    "threads",
-    "device",
-    "track",
-)  # they do not choose the numbers, but for the last bits
+# these do not choose the numbers, but for the last bits; the last one decides what a training dies of
+FREE_ON_RESUME = ("checkpoint_every", "threads", "device", "track", "on_nonfinite")
+LESS_MEMORY = "give a smaller hidden_size, num_layers, embedding_size or vocabulary_size"
+MOST_SKIPPED_IN_ROW = 10  # a bad row spoils one batch of an epoch; ten batches in a row are spoiled by the weights
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class FitResult:
     """The lines of metrics.jsonl."""
     stopped: str
     """Why it ended: epochs, max_steps, max_time or patience."""
+    skipped: int
+    """Steps whose update was left out, for a loss or gradient that was not finite."""
     notes: list[str]
     """What a user should know: another torch, device or number of threads than before a resume."""
 
@@ -70,37 +73,41 @@ def fit(
     progress: ProgressDisplay,
     *,
     resume: bool = False,
+    beginning: Mapping[str, str] | None = None,
+    run_folder: Path | None = None,
     schedule_steps: int = 0,
 ) -> FitResult:
     """Train until a bound is reached or validation stalls; the model ends with its best weights, in evaluation mode.
 
-    Writes `metrics.jsonl` and `checkpoints/` into the folder, which is made where it is not there. The caller's random
-    generators, thread count and signal handlers are the same afterwards.
+    Writes `metrics.jsonl` and `checkpoints/` into the folder, which is made where it is not there; the caller holds
+    it (`recurra.training.folder`). The caller's random generators, thread count and signal handlers are the same
+    afterwards.
 
     Args:
         resume: go on from the folder's checkpoint, to the weights and metrics of a training that was never stopped;
             from the start where the earlier one was stopped before its first checkpoint.
+        beginning: digests of the files that the run began with, by name; a checkpoint goes on with no others.
+        run_folder: what goes on with this training, where `folder` lies inside it.
         schedule_steps: steps that the learning rate's schedule is laid over; 0: those that the training takes at most.
 
     Raises:
         Interrupted: SIGINT, SIGTERM or SIGHUP came, and all is saved.
-        RunError: the folder is in use, its checkpoint is damaged or of another training, or it has one and `resume`
-            is not given.
+        RunError: the folder's checkpoint is damaged or of another training, or it has one and `resume` is not given.
         SettingsError: the metric is not measured, or the device has no bf16.
-        WorkError: a loss, gradient or weight is not finite, memory is short, or the disk fails.
+        WorkError: a loss, gradient or weight is not finite (the last good weights are saved), memory is short, or the
+            disk fails.
     """
     device = next(trainable.model.parameters()).device
     check_precision(settings.precision, device)
     make_folder(folder / files.FOLDER)
     with (
-        locked(folder),
+        memory_faults_named("training", partial(_model_in_words, trainable.model), LESS_MEMORY),
         threads(settings.threads),
         forked_generators(device),
         contextlib.closing(progress),
         stop_requests() as request,
     ):
-        remove_leftovers(folder)
-        training = Training(trainable, settings, folder, schedule_steps)
+        training = Training(trainable, settings, folder, beginning or {}, run_folder or folder, schedule_steps)
         training.resume() if resume else training.begin()
         for note in training.notes:
             progress.note(note)
@@ -113,12 +120,20 @@ def fit(
                 progress.evaluation(training.evaluate())
                 training.save()
             else:
-                progress.step(training.step())
+                try:
+                    record = training.step()
+                except NonFinite as error:
+                    raise WorkError(f"{error}; {training.save_last_good()}") from error
+                progress.step(record)
+                if record.skipped:
+                    progress.note(f"{record.skipped}; its update is left out ({training.state.skipped} until now)")
                 if training.checkpoint_is_due():
                     training.save()
     trainable.model.eval()
     if request.signal is not None:
-        raise Interrupted(request.signal, folder, training.state.step)
+        raise Interrupted(
+            request.signal, f"after step {training.state.step} and is saved; {how_to_go_on(run_folder or folder)}"
+        )
     return training.result()
 
 
@@ -129,11 +144,22 @@ class Training:
         trainable: what is trained.
         settings: how.
         folder: the run folder, held by the caller.
+        beginning: digests of the files that the run began with, by name.
+        run_folder: what goes on with this training: `folder`, or the one it lies in.
         schedule_steps: as for `fit`.
     """
 
-    def __init__(self, trainable: Trainable, settings: TrainingSettings, folder: Path, schedule_steps: int = 0) -> None:
-        self.trainable, self.settings, self.folder = trainable, settings, folder
+    def __init__(
+        self,
+        trainable: Trainable,
+        settings: TrainingSettings,
+        folder: Path,
+        beginning: Mapping[str, str],
+        run_folder: Path,
+        schedule_steps: int,
+    ) -> None:
+        self.trainable, self.settings, self.folder, self.beginning = trainable, settings, folder, dict(beginning)
+        self.run_folder = run_folder
         self.model = trainable.model
         self.state = TrainingState()
         self.notes: list[str] = []
@@ -167,6 +193,7 @@ class Training:
         """
         found = files.load_checkpoint(self.folder, limit=8 * _bytes(self.model.state_dict()) + 2**26)
         if found is not None:
+            self._check_beginning(found)
             self._check_settings(found.settings)
             try:
                 self._restore(found)
@@ -178,7 +205,11 @@ class Training:
         self.model.train()
 
     def step(self) -> StepRecord:
-        """Take one optimiser step."""
+        """Take one optimiser step.
+
+        Raises:
+            NonFinite: the loss or the gradient is not finite, or has been so for too many steps in a row.
+        """
         state, settings = self.state, self.settings
         fraction = self.elapsed() / settings.max_time if settings.max_time else 0.0
         factor = rate_factor(
@@ -186,15 +217,19 @@ class Training:
         )
         batches = self._batches[state.position : state.position + settings.accumulate]
         record = take_step(self.trainable, settings, self.optimiser, state.step, batches, settings.lr * factor)
-        if self.average is not None:
+        if self.average is not None and not record.skipped:
             self.average.update(state.step)
         state.step += 1
+        state.skipped += bool(record.skipped)
+        state.skipped_in_row = state.skipped_in_row + 1 if record.skipped else 0
         state.position += len(batches)
         state.tally.add(record)
         if state.position >= len(self._batches):
             state.epoch, state.position = state.epoch + 1, 0
             if state.epoch < settings.epochs:
                 self._batches = self._plan(state.epoch)
+        if state.skipped_in_row >= MOST_SKIPPED_IN_ROW:
+            raise NonFinite(f"{record.skipped}; it is the {state.skipped_in_row}th step in a row that is left out")
         return record
 
     def evaluation_is_due(self) -> bool:
@@ -244,21 +279,43 @@ class Training:
         Raises:
             WorkError: a weight is not finite, or the disk fails; the earlier checkpoint is still there.
         """
-        for name, parameter in self.model.named_parameters():
-            if not bool(torch.isfinite(parameter).all()):
-                raise WorkError(
-                    f"step {self.state.step}: the weight {name} is no longer finite, so it is not saved; "
-                    "the likely cause is a learning rate that is too high; give a smaller lr"
-                )
+        name = self._non_finite_weight()
+        if name:
+            raise WorkError(
+                f"step {self.state.step}: the weight {name} is no longer finite, so it is not saved; "
+                "the likely cause is a learning rate that is too high; give a smaller lr"
+            )
         self.state.seconds = self.elapsed() if not self.state.stopped else self.state.seconds
         tensors = {"weights": dict(self.model.state_dict())}
         if not self.state.stopped:  # a training that ended needs its weights alone
             tensors["optimiser"] = optimiser_tensors(self.model, self.optimiser)
             tensors["best"] = self.best
             tensors["average"] = self.average.tensors if self.average else {}
-        settings = dataclasses.asdict(self.settings)
-        files.save_checkpoint(self.folder, Checkpoint(self.state, settings, self._surroundings(), tensors))
+        files.save_checkpoint(
+            self.folder,
+            Checkpoint(self.state, _plain(self.settings), self._surroundings(), tensors, self.beginning),
+        )
         self._saved = time.perf_counter()
+
+    def save_last_good(self) -> str:
+        """Save the weights before a step that failed, and say how to go on; the end of a sentence.
+
+        Raises:
+            WorkError: the disk fails.
+        """
+        if self._non_finite_weight():
+            earlier = files.checkpoints(self.folder)
+            saved = f"{earlier[0]} has the last good weights" if earlier else "no good weights were saved"
+            return f"{saved}; train again with a smaller lr"
+        self.save()
+        there = (
+            f"the weights of step {self.state.step}, the last good ones, are in "
+            f"{files.checkpoint_path(self.folder, self.state.step)}"
+        )
+        if self.settings.on_nonfinite == "skip":
+            return f"{there}; train again with a smaller lr, or without those rows"
+        config, goes_on = self.run_folder / "config.toml", how_to_go_on(self.run_folder)
+        return f'{there}; to leave such steps out, write on_nonfinite = "skip" in {config} and {goes_on}'
 
     def elapsed(self) -> float:
         """Seconds trained until now."""
@@ -276,9 +333,17 @@ class Training:
         # a bound in time has brought the schedule to its end at the last step
         schedule_steps = state.step if state.stopped == "max_time" else self.schedule_steps
         return FitResult(
-            state.step, self._epochs(), state.seconds, best, best_step, schedule_steps, list(state.history),
-            state.stopped, self.notes,
-        )  # fmt: skip
+            state.step,
+            self._epochs(),
+            state.seconds,
+            best,
+            best_step,
+            schedule_steps,
+            list(state.history),
+            state.stopped,
+            state.skipped,
+            self.notes,
+        )
 
     def _plan(self, epoch: int) -> list[list[int]]:
         batches = self.trainable.plan(epoch)
@@ -310,13 +375,15 @@ class Training:
     def _line(self, metrics: dict[str, float]) -> dict[str, Any]:
         tally = self.state.tally
         seconds = max(tally.seconds, 1e-9)
+        made = tally.steps - tally.skipped
         return {
             "step": self.state.step,
             "epoch": self._epochs(),
             "seconds": round(self.state.seconds, 3),
-            "train_loss": tally.loss / (tally.targets or 1.0),
+            "train_loss": tally.loss / (tally.targets or 1.0) if made else None,
             "learning_rate": tally.learning_rate,
-            "gradient_norm": tally.gradient_norm / tally.steps,
+            "gradient_norm": tally.gradient_norm / made if made else None,
+            "skipped": tally.skipped,
             "examples_per_second": round(tally.examples / seconds, 1),
             "tokens_per_second": round(tally.tokens / seconds, 1),
         } | {f"valid_{name}": _number(value) for name, value in metrics.items()}
@@ -332,8 +399,26 @@ class Training:
             "threads": torch.get_num_threads(),
         }
 
+    def _non_finite_weight(self) -> str:
+        """The name of a weight, of those now or of those kept, that is not finite; empty where all are."""
+        average = self.average.tensors if self.average else {}
+        for tensors in (self.model.state_dict(), average, self.best):
+            for name, tensor in tensors.items():
+                if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                    return name
+        return ""
+
+    def _check_beginning(self, found: Checkpoint) -> None:
+        for name, digest in self.beginning.items() if found.beginning else ():
+            if found.beginning.get(name) != digest:
+                raise RunError(
+                    f"{files.checkpoint_path(self.folder, found.state.step)} was not written with the {name} that is "
+                    "here: one of them is of another run; put the right one back, or train again into a new folder"
+                )
+
     def _check_settings(self, earlier: dict[str, Any]) -> None:
-        now = dataclasses.asdict(self.settings)
+        now = _plain(self.settings)
+        earlier = _plain(TrainingSettings()) | earlier  # a setting that is newer than the checkpoint had its default
         for name in sorted(now.keys() | earlier.keys()):
             if name not in FREE_ON_RESUME and now.get(name) != earlier.get(name):
                 raise RunError(
@@ -362,6 +447,17 @@ class Training:
             raise ValueError(
                 f"epoch {self.state.epoch} has {len(self._batches)} batches, and {self.state.position} are done"
             )
+
+
+def _model_in_words(model: nn.Module) -> str:
+    parameters = sum(one.numel() for one in model.parameters())
+    return f"a model of {parameters:,} parameters, with its optimiser and its checkpoint"
+
+
+def _plain(settings: TrainingSettings) -> dict[str, Any]:
+    """Settings as JSON has them, so that those of a file can be compared."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings)))
+    return plain
 
 
 def _check_alike(kind: str, tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

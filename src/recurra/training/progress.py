@@ -170,9 +170,10 @@ def evaluation_text(record: dict[str, Any]) -> str:
         [
             f"step {record['step']}",
             f"epoch {record['epoch']:.2f}",
-            f"train loss {record['train_loss']:.4f}",
+            *([] if record["train_loss"] is None else [f"train loss {record['train_loss']:.4f}"]),
             *metrics,
-            f"norm {record['gradient_norm']:.2f}",
+            *([] if record["gradient_norm"] is None else [f"norm {record['gradient_norm']:.2f}"]),
+            *([f"{record['skipped']} skipped"] if record.get("skipped") else []),
             f"{record['examples_per_second']:,.0f} examples/s",
             f"{record['tokens_per_second']:,.0f} tokens/s",
             clock(record["seconds"]),

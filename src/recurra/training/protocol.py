@@ -43,22 +43,26 @@ class Trainable(Protocol):
         ...
 
     def describe(self, indices: list[int]) -> str:
-        """The rows of a batch in words, for an error: "rows 3, 17, 40 of train.csv"."""
+        """The rows of a batch and its longest sequence in words, for an error.
+
+        As in "lines 3, 17, 40 of train.csv (the longest has 312 steps)".
+        """
         ...
 
 
 class Interrupted(RecurraError):  # noqa: N818  what happened, not a fault
-    """Training was told to stop, and did so with everything saved.
+    """Training was told to stop, and did.
 
     Args:
         signal: the number of the signal that asked for it.
-        folder: the run folder that goes on from here.
-        step: optimiser steps taken and saved.
+        what: what is saved, and how to go on, after "training was stopped by SIGTERM".
     """
 
-    def __init__(self, signal: int, folder: Path, step: int) -> None:
-        super().__init__(
-            f"training was stopped by {signals.Signals(signal).name} after step {step} and is saved; "
-            f"go on with: recurra train --resume {shlex.quote(str(folder))}"
-        )
-        self.signal, self.folder, self.step = signal, folder, step
+    def __init__(self, signal: int, what: str) -> None:
+        super().__init__(f"training was stopped by {signals.Signals(signal).name} {what}")
+        self.signal = signal
+
+
+def how_to_go_on(folder: Path) -> str:
+    """The command that goes on with a run folder, for a sentence's end."""
+    return f"go on with: recurra train --resume {shlex.quote(str(folder))}"

@@ -6,6 +6,7 @@ and its folder says so, so that a stop in either is resumed exactly.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from recurra.settings.groups import TrainingSettings
 from recurra.training.loop import FitResult, fit
 from recurra.training.progress import ProgressDisplay
-from recurra.training.protocol import Interrupted, Trainable
+from recurra.training.protocol import Trainable
 from recurra.training.step import StepRecord
 
 FOLDER = "refit"
@@ -27,6 +28,7 @@ def refit(
     progress: ProgressDisplay,
     *,
     resume: bool = False,
+    beginning: Mapping[str, str] | None = None,
 ) -> FitResult:
     """Train fresh weights on all labelled data; the model ends with the last of them, or their average.
 
@@ -40,6 +42,7 @@ def refit(
         first: what the first training came to.
         folder: the run folder.
         resume: go on from `refit/`; from the start where there is nothing in it.
+        beginning: digests of the files that the run began with, by name.
 
     Raises:
         Interrupted: a signal came, and all is saved; `folder` goes on.
@@ -48,17 +51,16 @@ def refit(
     steps = first.best_step
     settings = replace(settings, max_steps=steps, evaluate_every=steps, max_time=0.0, patience=0)
     progress.note(f"refit: {steps} steps on training and validation data together")
-    try:
-        return fit(
-            trainable,
-            settings,
-            folder / FOLDER,
-            _Unscored(progress),
-            resume=resume,
-            schedule_steps=first.schedule_steps,
-        )
-    except Interrupted as stop:
-        raise Interrupted(stop.signal, folder, stop.step) from None
+    return fit(
+        trainable,
+        settings,
+        folder / FOLDER,
+        _Unscored(progress),
+        resume=resume,
+        beginning=beginning,
+        run_folder=folder,
+        schedule_steps=first.schedule_steps,
+    )
 
 
 class _Unscored(ProgressDisplay):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from recurra.errors import WorkError
+from recurra.memory import memory_faults_named
 from recurra.randomness import seed_of
 from recurra.settings.groups import TrainingSettings
 from recurra.training.devices import seed_generators
 from recurra.training.optimisation import clip_factor, gradient_norm, gradients_of, scale, set_rate
 from recurra.training.protocol import Trainable
+
+LESS_MEMORY = (
+    "give a smaller batch_size, max_length or hidden_size, or bound batches by batch_tokens "
+    "(accumulate makes up for smaller batches)"
+)
 
 
 class StepRecord(NamedTuple):
@@ -38,6 +43,12 @@ class StepRecord(NamedTuple):
     """Valid tokens, or steps, of those sequences."""
     seconds: float
     """Time it took, the making of its batches included."""
+    skipped: str = ""
+    """Why its update was left out; empty where it was made. Loss, targets and norm are then 0."""
+
+
+class NonFinite(WorkError):  # noqa: N818  what the loss was
+    """A loss or a gradient is not finite; the weights are as they were before the step."""
 
 
 def take_step(
@@ -60,7 +71,8 @@ def take_step(
         rate: learning rate.
 
     Raises:
-        WorkError: the loss or the gradient is not finite (the weights are left as they were), or memory is short.
+        NonFinite: the loss or the gradient is not finite, and `on_nonfinite` is "stop".
+        WorkError: memory is short.
     """
     began = time.perf_counter()
     parameters: list[nn.Parameter] = [p for group in optimiser.param_groups for p in group["params"]]
@@ -72,7 +84,7 @@ def take_step(
     for micro, indices in enumerate(batches):
         seed = seed_of(settings.seed, "step", step, micro)
         seed_generators(device, seed)
-        with _memory_faults_named(trainable, step, indices):
+        with memory_faults_named(f"step {step + 1}", partial(_batch_in_words, trainable, indices), LESS_MEMORY):
             batch = trainable.batch(indices, seed)
             with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                 loss, count = trainable.loss(batch)
@@ -85,7 +97,12 @@ def take_step(
     gradients = gradients_of(parameters)
     norm_of_sum, *values = _floats([gradient_norm(gradients), *losses, *counts], device)
     losses_now, targets = values[: len(batches)], sum(values[len(batches) :])
-    _refuse_non_finite(trainable, step, batches, losses_now, norm_of_sum, rate)
+    fault = _non_finite(trainable, step, batches, losses_now, norm_of_sum, rate)
+    if fault:
+        optimiser.zero_grad(set_to_none=True)
+        if settings.on_nonfinite == "stop":
+            raise NonFinite(fault)
+        return StepRecord(step + 1, 0.0, 0.0, 0.0, rate, examples, tokens, time.perf_counter() - began, fault)
     divisor = targets if targets > 0 else 1.0  # no target at all: the gradient is zero, and stays so
     norm = norm_of_sum / divisor
     scale(gradients, clip_factor(norm, settings.clip_norm) / divisor)
@@ -104,9 +121,10 @@ def _floats(values: list[Tensor | float], device: torch.device) -> list[float]:
     return found
 
 
-def _refuse_non_finite(
+def _non_finite(
     trainable: Trainable, step: int, batches: list[list[int]], losses: list[float], norm: float, rate: float
-) -> None:
+) -> str:
+    """What is not finite, on which rows, and the likely cause; empty where all is."""
     for indices, loss in zip(batches, losses, strict=True):
         if not math.isfinite(loss):
             cause = (
@@ -114,26 +132,16 @@ def _refuse_non_finite(
                 if step == 0
                 else f"the likely cause is a learning rate that is too high ({rate:.3g} here); give a smaller lr"
             )
-            raise WorkError(f"step {step + 1}: the loss is {loss} on {trainable.describe(indices)}; {cause}")
+            return f"step {step + 1}: the loss is {loss} on {trainable.describe(indices)}; {cause}"
     if not math.isfinite(norm):
         rows = trainable.describe([index for indices in batches for index in indices])
-        raise WorkError(
+        return (
             f"step {step + 1}: the norm of the gradient is {norm} on {rows}, though the loss is finite; "
             "the likely cause is a gradient that grows along a long sequence, or a learning rate that is too high "
             f"({rate:.3g} here); give a smaller max_length or lr"
         )
+    return ""
 
 
-@contextlib.contextmanager
-def _memory_faults_named(trainable: Trainable, step: int, indices: list[int]) -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        short = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        if not short:
-            raise
-        raise WorkError(
-            f"step {step + 1}: the memory does not suffice for {trainable.describe(indices)} "
-            f"({len(indices)} in a batch); give a smaller batch_size or max_length, or bound batches by batch_tokens "
-            "(accumulate makes up for smaller batches)"
-        ) from error
+def _batch_in_words(trainable: Trainable, indices: list[int]) -> str:
+    return f"a batch of {len(indices)}: {trainable.describe(indices)}"

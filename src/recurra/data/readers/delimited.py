@@ -19,6 +19,7 @@ from recurra.data.table import Table, check_not_empty
 from recurra.errors import DataError
 
 MOST_FIELD_CHARACTERS = 2**24  # the module's own 131072 is less than a long document
+DELIMITERS = ("\t", ";", "|", ",")  # those that files are written with, the least ambiguous first
 _limit_lock = threading.Lock()
 
 
@@ -51,12 +52,15 @@ def _read(path: Path, options: ReadOptions, delimiter: str) -> Table:
                 if options.header:
                     continue
             if len(fields) != len(names):
-                raise _ragged(path, line, len(fields), len(names), delimiter, options.header)
+                raise _ragged(path, line, len(fields), names, delimiter, options.header)
             rows.append(fields)
             lines.append(line)
     check_not_empty(len(names), path)
     check_not_empty(len(rows), path, "has a header and no rows")
     columns = [list(column) for column in zip(*rows, strict=True)]
+    other = _other_delimiter(names, delimiter) if options.header else None
+    if other and all(field.count(other) >= names[0].count(other) for field in columns[0]):
+        raise DataError(f"has the one column {_cut(names[0])}; {_did_you_mean(other)}", path, 1)
     return Table(str(path), dict(zip(names, columns, strict=True)), lines)
 
 
@@ -104,9 +108,28 @@ def _numbers(count: int) -> list[str]:
     return [str(number) for number in range(1, count + 1)]
 
 
-def _ragged(path: Path, line: int, found: int, expected: int, delimiter: str, header: bool) -> DataError:
-    model = "header" if header else "first row"
-    if delimiter == "\t":
+def _other_delimiter(names: list[str], delimiter: str) -> str | None:
+    """The delimiter that a header in one piece seems to be written with."""
+    if len(names) != 1:
+        return None
+    return next((other for other in DELIMITERS if other != delimiter and other in names[0]), None)
+
+
+def _did_you_mean(delimiter: str) -> str:
+    written = "$'\\t', or a name that ends in .tsv" if delimiter == "\t" else repr(delimiter)
+    return f"did you mean --delimiter {written}?"
+
+
+def _cut(name: str) -> str:
+    return repr(name if len(name) <= 40 else f"{name[:40]}…")
+
+
+def _ragged(path: Path, line: int, found: int, names: list[str], delimiter: str, header: bool) -> DataError:
+    model, expected = "header" if header else "first row", len(names)
+    other = _other_delimiter(names, delimiter) if header else None
+    if other:
+        mend = _did_you_mean(other)
+    elif delimiter == "\t":
         mend = "write tabs and line breaks inside a field as spaces"
     else:
         mend = f"a field that holds {delimiter!r} must stand in quotes, or give the file's own delimiter"
@@ -121,7 +144,8 @@ def _malformed(path: Path, line: int, error: csv.Error, plain: bool) -> DataErro
         cause = "" if plain else ", as after a quote that is never closed"
         return DataError(f"a field is longer than {MOST_FIELD_CHARACTERS} characters{cause}", path, line)
     if "expected after" in text:
-        return DataError("a field goes on after its closing quote; double the quotes inside a quoted field", path, line)
+        mend = "double the quotes inside a quoted field, or give the file's own delimiter"
+        return DataError(f"a field goes on after its closing quote; {mend}", path, line)
     return DataError(f"cannot be read as a row ({text})", path, line)
 
 
