@@ -31,7 +31,8 @@ def test_a_run_trained_on_one_kind_is_that_of_another(run: Run, tmp_path: Path) 
     other = recurra.train("classify", data=frame, out=tmp_path / "run", **QUICK)
     for name, tensor in run.model.state_dict().items():
         assert torch.equal(tensor, other.model.state_dict()[name])
-    assert other.evaluate(frame) == run.evaluate(pa.table({"text": TEXTS, "label": LABELS}))
+    one, same = other.evaluate(frame), run.evaluate(pa.table({"text": TEXTS, "label": LABELS}))
+    assert {n: v for n, v in one.items() if "seconds" not in n} == {n: v for n, v in same.items() if "seconds" not in n}
 
 
 def test_a_frame_is_answered_by_a_frame_with_the_same_numbers(run: Run) -> None:
