@@ -33,7 +33,7 @@ from recurra.data.long_form import Keyed, keyed_sequences, sequences
 from recurra.data.partition import FileRecord, check_unchanged, partition, read_labelled
 from recurra.data.readers import table_from_python
 from recurra.data.table import Table
-from recurra.errors import InputError, RecurraError, RunError, WorkError
+from recurra.errors import DataError, InputError, RecurraError, RunError, WorkError
 from recurra.files import parse_json, read_bounded, write_whole
 from recurra.html import html_table
 from recurra.metrics import ClassificationMetrics
@@ -164,6 +164,8 @@ class Run:
         column = names[0] if len(names) == 1 and table is given else None
         answers = []
         for row, (answer, _) in enumerate(self._task.predict(self._inputs(table), self._task.decode)):
+            if isinstance(answer, DataError) and answer.source is not None:
+                raise answer
             if isinstance(answer, RecurraError):
                 raise table.place(row, column).error(str(answer)) from answer
             answers.append(answer)
@@ -236,7 +238,7 @@ class Run:
             return next(iter(table.columns.values()))
         if set(table.columns) == {"input"} and (self.settings.data.id or len(self.settings.data.input) == 1):
             return table.column("input")
-        return inputs_of(table, self.settings.data)
+        return inputs_of(table, self.settings.data, faults_in_place=True)
 
     def _asked(self, table: Table) -> Table:
         """A table to predict with a row an input: of a run with an id its sequences, where they are not whole yet."""

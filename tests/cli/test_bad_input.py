@@ -210,7 +210,7 @@ def test_a_text_of_a_million_tokens_is_cut_counted_and_answered(call: Call, writ
     arguments = f"train classify --data data.csv --valid held.csv --test held.csv --out run {QUICK}"
     assert call(*arguments.split()).status == 0
     result = json.loads(Path("run/result.json").read_text())
-    assert (result["examples_cut"], result["train_examples"]) == (1, 31)
+    assert (result["train_cut"], result["train_examples"]) == (1, 31)
     status, out, _ = call("predict", "run", "ask.txt")
     assert (status, out.count("\n")) == (0, 1)
 

@@ -15,6 +15,10 @@ def test_a_table_aligns_texts_left_and_numbers_right() -> None:
     )
 
 
+def test_what_is_missing_is_an_empty_cell_among_numbers() -> None:
+    assert table(("a", "b"), [("x", 1.0), ("y", None)]) == "a       b\nx  1.0000\ny"
+
+
 def test_a_table_without_rows_is_its_header() -> None:
     assert table(("a", "b"), []) == "a  b"
 

@@ -267,3 +267,10 @@ def test_what_is_no_table_is_refused_in_a_sentence(
 
 def test_a_frame_without_names_is_named_by_number(pandas: ModuleType) -> None:
     assert table_from_python(pandas.DataFrame([["x", 1]])).columns == {"0": ["x"], "1": [1]}
+
+
+def test_times_that_differ_in_nanoseconds_stay_apart() -> None:
+    pandas = pytest.importorskip("pandas")
+    times = pandas.to_datetime(["2026-01-01T00:00:00.000000001", "2026-01-01T00:00:00.000000002"])
+    one, other = table_from_python(pandas.DataFrame({"t": times})).column("t")
+    assert one < other

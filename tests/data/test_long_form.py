@@ -123,6 +123,18 @@ def test_inputs_are_all_other_columns_of_numbers_where_none_is_named() -> None:
         with_inputs(table(id=["a"], word=["x"], label=["p"]), DataSettings(id="id"))
 
 
+def test_a_column_that_counts_the_rows_is_no_input_unless_it_is_named() -> None:
+    counted = {"": ["0", "1", "2", "3"], "id": list("aabb"), "x": ["0", "1", "3", "2"], "label": list("ppqq")}
+    found = table(**counted)
+    assert with_inputs(found, settings(time="", input=())).input == ("x",)
+    assert with_inputs(found, settings(time="", input=("", "x"))).input == ("", "x")
+
+
+def test_an_id_that_is_no_column_is_said_before_anything_else() -> None:
+    with pytest.raises(DataError, match="there is no column 'patent'; did you mean 'patient'"):
+        with_inputs(table(patient=["a"], note=["x"]), settings(id="patent", time="", input=()))
+
+
 def test_a_faulty_cell_does_not_take_its_column_away() -> None:
     given = table(id=["a"] * 3, x=["1", "n/a", "3"], label=["p"] * 3)
     chosen = with_inputs(given, DataSettings(id="id"))

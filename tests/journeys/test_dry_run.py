@@ -42,7 +42,7 @@ def test_it_says_rows_parameters_steps_memory_and_time_and_keeps_nothing(call: C
     assert (status, err) == (0, "")
     said = dict(line.split(": ") for line in out.splitlines())
     run = recurra.train("classify", data="a.csv", epochs=7, patience=0, hidden_size=4, embedding_size=4, threads=1)
-    names = ("train_examples", "valid_examples", "test_examples", "examples_cut", "parameters", "steps")
+    names = ("train_examples", "valid_examples", "test_examples", "train_cut", "parameters", "steps")
     assert {name: int(said[name]) for name in names} == {name: run.result[name] for name in names}
     assert (said["task"], said["cell"], said["batch_size"]) == ("classify", "lstm", "32")
     assert int(said["steps_per_epoch"]) * 7 == int(said["steps"])

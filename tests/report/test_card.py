@@ -77,7 +77,7 @@ def test_the_card_says_what_was_measured(tmp_path: Path) -> None:
     assert f"{trained:,} training rows, {result['valid_examples']:,} for validation" in text
     cut = sum(len(row.rpartition(",")[0].split()) > 3 for row in rows)
     assert cut == 60
-    assert f"{result['examples_cut']:,} of {trained:,} training rows were cut to 3 words" in text
+    assert f"{result['train_cut']:,} of {trained:,} training rows were cut to 3 words" in text
     assert re.search(r"1 of 3 labels have fewer than 10 training rows: \\<script\\> \([1-5]\)", text)
     assert re.search(r"\d of \d+ tokens of the test data are not in the vocabulary", text)
     assert "cannot stream" in text

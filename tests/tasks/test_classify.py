@@ -231,3 +231,16 @@ def test_a_training_batch_is_a_pure_function_of_rows_and_seed() -> None:
     training = ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
     one, same, other = (training.batch([0, 1, 2], seed).inputs.values for seed in (1, 1, 2))
     assert torch.equal(one, same) and not (one.shape == other.shape and torch.equal(one, other))
+
+
+def test_a_faulty_cell_of_a_vector_is_an_error_in_its_row_alone(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    data = {"a": [draw.random() for _ in range(40)], "b": [draw.random() for _ in range(40)], "label": ["u", "d"] * 20}
+    run = recurra.train("classify", data=data, input=["a", "b"], out=tmp_path / "run", **(QUICK | {"epochs": 1}))
+    file = tmp_path / "new.csv"
+    file.write_text("a,b\n0.5,0.5\n0.5,high\n0.25,0.75\n")
+    first, fault, last = run.predict_rows(run.inputs_of(file))
+    assert "label" in first and "label" in last
+    assert "line 3, column 'b': is 'high'; a finite number is expected" in fault["error"]
+    with pytest.raises(DataError, match="row 2, column 'b'"):
+        run.predict({"a": [0.5, 0.5], "b": [0.5, "high"]})

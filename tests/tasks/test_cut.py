@@ -42,7 +42,7 @@ def test_cut_texts_are_counted_in_the_log_the_result_and_each_answer(tmp_path: P
         "3 of 4 validation texts were cut to 2 words",
         "2 of 3 test texts were cut to 2 words",
     ]
-    assert [run.result[f"{part}examples_cut"] for part in ("", "valid_", "test_")] == [3, 3, 2]
+    assert [run.result[f"{part}_cut"] for part in ("train", "valid", "test")] == [3, 3, 2]
     answers = list(run.predict_rows([TEXTS[0], None, "one two", "", "one two zero"]))
     assert [answer.get("cut") for answer in answers] == [3, None, None, None, 1]
     assert list(answers[0]) == ["label", "probabilities", "cut"] and list(answers[1]) == ["error"]
@@ -66,7 +66,7 @@ def test_cut_series_are_counted_in_steps_and_nothing_is_said_where_nothing_is_cu
     assert notes[0] == "1 of 4 training series were cut to 3 steps"
     assert [answer.get("cut") for answer in run.predict_rows([[1.0] * 10, [1.0] * 3])] == [7, None]
     run, notes = train(series, tmp_path / "whole", max_length=5)
-    assert notes == [] and run.result["examples_cut"] == 0
+    assert notes == [] and run.result["train_cut"] == 0
 
 
 def test_the_command_prints_what_was_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,5 +81,5 @@ def test_a_text_of_a_million_tokens_is_trained_on_and_answered(tmp_path: Path) -
     long = "fine " * 1_000_000
     data = {"text": [*TEXTS, long, "x" * 1_000_000], "label": [*LABELS, "a", "b"]}
     run, _ = train(data, tmp_path / "run")
-    assert run.result["examples_cut"] == 1  # max_length is 4096 at most
+    assert run.result["train_cut"] == 1  # max_length is 4096 at most
     assert next(run.predict_rows([long]))["cut"] == 1_000_000 - 4096

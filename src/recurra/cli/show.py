@@ -11,15 +11,16 @@ _ENCODERS = {utf8: json.JSONEncoder(ensure_ascii=not utf8, allow_nan=False) for 
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns aligned by two spaces; numbers to the right, floats with four digits after the point.
+    """Columns aligned by two spaces; numbers to the right, floats with four digits after the point, None left empty.
 
     metric    value
     accuracy  0.9000
     """
     rows = [list(row) for row in rows]
-    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    cells = [list(header), *(["" if value is None else _cell(value) for value in row] for row in rows)]
     numeric = [
-        bool(rows) and all(isinstance(row[column], int | float) for row in rows) for column in range(len(header))
+        bool(rows) and all(row[column] is None or isinstance(row[column], int | float) for row in rows)
+        for column in range(len(header))
     ]
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
     return "\n".join(

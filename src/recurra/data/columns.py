@@ -56,8 +56,13 @@ def input_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
     raise DataError(f"which column is the input? give --input with one of: {listed(table.columns)}", table.source)
 
 
-def inputs_of(table: Table, settings: DataSettings) -> list[Any]:
+def inputs_of(table: Table, settings: DataSettings, *, faults_in_place: bool = False) -> list[Any]:
     """One input a row: the cell of the input column, or the vector of several columns of numbers.
+
+    Args:
+        table: any; with an id, one that `recurra.data.long_form.sequences` made.
+        settings: which columns.
+        faults_in_place: where a cell of a vector is no number, put the error in the vector's place.
 
     Raises:
         DataError: a column is missing, or a cell of a vector is no number.
@@ -65,7 +70,12 @@ def inputs_of(table: Table, settings: DataSettings) -> list[Any]:
     names = input_columns(table, settings)
     if len(names) == 1:
         return table.column(names[0])
-    return list(vectors(table, names))
+    try:
+        return list(vectors(table, names))
+    except DataError:
+        if not faults_in_place:
+            raise
+        return [_vector(table.select([row]), names) for row in range(len(table))]
 
 
 def kind_of(inputs: list[Any], table: Table, settings: DataSettings) -> Kind:
@@ -96,6 +106,15 @@ def kind_of(inputs: list[Any], table: Table, settings: DataSettings) -> Kind:
     if asked == "auto":
         return "vector" if not settings.id and len(settings.input) > 1 else "series"
     return asked
+
+
+def _vector(row: Table, names: tuple[str, ...]) -> list[float] | DataError:
+    try:
+        return vectors(row, names)[0]
+    except DataError as fault:
+        if fault.line is None:  # no cell of this row: a column that is not there
+            raise
+        return fault
 
 
 def _word(text: bool, plural: str = "") -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from itertools import pairwise
@@ -44,15 +44,18 @@ def with_inputs(table: Table, settings: DataSettings) -> DataSettings:
     """The settings with the input columns of a table in long form decided: those given, or all others of numbers.
 
     A column is one of numbers where more than half of its cells are: a faulty cell is refused later, with its line,
-    and does not silently take its column away.
+    and does not silently take its column away. One that counts the rows of the table (the index of a frame, written
+    with it) measures nothing and is left out.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or no such id.
     """
     if not settings.id or settings.input:
         return settings
+    table.column(settings.id)
     taken = {settings.id, settings.time, settings.group, *(settings.target or TARGET_NAMES)}
     names = [name for name, values in table.columns.items() if name not in taken and _mostly_numbers(values)]
+    names = [name for name in names if not _counts_rows(table.columns[name])]
     if not names:
         raise DataError(
             f"no other column holds numbers, and with --id {settings.id} an input is numbers step by step; "
@@ -323,6 +326,12 @@ def _is_number(value: Any) -> bool:
 def _mostly_numbers(values: Iterable[Any]) -> bool:
     marks = [_is_number(value) for value in values]
     return 2 * sum(marks) > len(marks)
+
+
+def _counts_rows(values: Sequence[Any]) -> bool:
+    """Whether a column is 0, 1, 2, … or 1, 2, 3, … along the table."""
+    first = str(values[0])
+    return first in ("0", "1") and len(values) > 1 and all(str(v) == str(i) for i, v in enumerate(values, int(first)))
 
 
 def _targets(table: Table, settings: DataSettings) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class DryRun:
     train_examples: int
     valid_examples: int
     test_examples: int
-    examples_cut: int
+    train_cut: int
     """Training examples that max_length shortens."""
     parameters: int
     batch_size: int

@@ -75,7 +75,7 @@ def _plain(value: Any, gaps: bool, depth: int) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
     if isinstance(value, datetime) and hasattr(value, "to_pydatetime"):
-        return value.to_pydatetime(warn=False)
+        return value if getattr(value, "nanosecond", 0) else value.to_pydatetime()  # Python's own ends at microseconds
     if isinstance(value, timedelta) and hasattr(value, "to_pytimedelta"):
         return value.to_pytimedelta()
     return value
