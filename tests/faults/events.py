@@ -96,10 +96,8 @@ def _watch_training(emit: Any) -> None:
     import recurra.workflow
     from recurra.tasks import ManyToOneTraining
 
-    def around(owner: Any, name: str, before: str = "", after: str = "") -> None:
-        real = getattr(owner, name)
-
-        def watched(*arguments: Any, **more: Any) -> Any:
+    def watched(real: Any, before: str, after: str) -> Any:
+        def call(*arguments: Any, **more: Any) -> Any:
             if before:
                 emit(before)
             answer = real(*arguments, **more)
@@ -107,13 +105,17 @@ def _watch_training(emit: Any) -> None:
                 emit(after)
             return answer
 
-        setattr(owner, name, watched)
+        return call
+
+    def around(owner: Any, name: str, before: str = "", after: str = "") -> None:
+        setattr(owner, name, watched(getattr(owner, name), before, after))
 
     around(recurra.workflow, "partition", before="read the data", after="data are read")
     around(recurra.workflow, "clear", before="clear", after="cleared")
     around(recurra.workflow, "save_beginning", before="save the beginning", after="beginning is saved")
     around(recurra.workflow, "load_beginning", after="beginning is loaded")
-    around(recurra.workflow, "write_classification_report", before="report", after="reported")
+    reports = recurra.workflow.REPORTS
+    reports["classify"] = watched(reports["classify"], "report", "reported")
     around(recurra.workflow, "save_end", before="save the end")
     around(ManyToOneTraining, "batch", before="batch", after="batch is made")
     around(ManyToOneTraining, "loss", after="forward is done")

@@ -82,9 +82,9 @@ def child(job: dict[str, Any]) -> int:
         return None
 
     if job.get("spoil"):
-        recurra.workflow.write_classification_report = spoil_weights
+        recurra.workflow.REPORTS["classify"] = spoil_weights
     elif not job["report"]:  # drawing takes longer than all the rest
-        recurra.workflow.write_classification_report = without_pictures
+        recurra.workflow.REPORTS["classify"] = without_pictures
     watch(handler)
     answer: dict[str, Any] = {}
     try:

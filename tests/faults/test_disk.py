@@ -18,7 +18,10 @@ FILES = {  # each file that a run writes: which of its writes fails
     "config.toml": 1,
     "metrics.jsonl": 2,
     "checkpoint": 5,
+    "baselines.json": 1,
+    "baselines.safetensors": 1,
     "report.html": 1,
+    "README.md": 1,
     "model.safetensors": 1,
     "result.json": 1,
     "manifest.json": 1,
@@ -142,8 +145,9 @@ def test_every_file_is_written_fsynced_renamed_and_its_folder_fsynced_in_this_or
         if event == "remove checkpoint":
             assert disk[index - 1] == disk[index + 1] == "fsynced folder checkpoints"
     # metrics before their checkpoint, weights and result before the manifest, which is the last of all
-    assert [one for one in disk if one.startswith("renamed")][-4:] == [
-        "renamed report.html", "renamed model.safetensors", "renamed result.json", "renamed manifest.json",
+    assert [one for one in disk if one.startswith("renamed")][-5:] == [
+        "renamed report.html", "renamed README.md", "renamed model.safetensors", "renamed result.json",
+        "renamed manifest.json",
     ]  # fmt: skip
 
 

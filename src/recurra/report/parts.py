@@ -44,11 +44,11 @@ def scores_table(result: dict[str, Any], names: Sequence[str], note: str) -> Tab
     rows: list[list[Cell]] = [
         [metric, result.get(f"valid_{metric}"), *values] for metric, *values in beside(result, names)
     ]
-    seconds: list[Cell] = [result.get(f"baseline_{name}_seconds") for name in plain]
-    rows.append(["seconds of training", None, result["training_seconds"], *seconds])
+    seconds = [f"{name} {result[f'baseline_{name}_seconds']:.1f}" for name in plain]
+    took = f"Seconds of training: model {', '.join([format(result['training_seconds'], '.1f'), *seconds])}."
     sentence = not_beaten(result, result["metric"])
     header = ["metric", "validation", "test", *(f"{name}, test" for name in plain)]
-    return Table("Scores beside plain methods", header, rows, f"{sentence} {note}".strip())
+    return Table("Scores beside plain methods", header, rows, f"{sentence} {note} {took}".strip())
 
 
 def model_line(run: Run) -> str:
