@@ -15,8 +15,9 @@ from recurra.engines.fused import why_not
 
 LIBRARIES = (
     "torch", "numpy", "safetensors", "pyarrow", "tokenizers", "scikit-learn",
-    "matplotlib", "jinja2", "cyclopts", "cattrs", "tomlkit", "rich",
+    "matplotlib", "jinja2", "cyclopts", "cattrs", "tomlkit", "rich", "narwhals",
 )  # fmt: skip
+EXTRAS = {"tensorboardx": "track", "trackio": "track"}
 
 
 def report() -> dict[str, Any]:
@@ -37,7 +38,7 @@ def report() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Recurra's, Python's and the libraries' versions; those not installed are left out."""
     found = {"recurra": __version__, "python": platform.python_version(), "system": platform.platform()}
-    for library in LIBRARIES:
+    for library in (*LIBRARIES, *EXTRAS):
         version = _version(library)
         if version is not None:
             found[library] = version
@@ -87,10 +88,12 @@ def engines() -> list[dict[str, str]]:
 
 
 def missing() -> list[dict[str, str]]:
-    """Libraries that Recurra stands on and that are not installed, with the command that adds each."""
+    """Libraries that Recurra stands on, and those of its extras, that are not installed; with what adds each."""
+    commands = {library: f"pip install {library}" for library in LIBRARIES}
+    commands |= {library: f"pip install 'recurra[{extra}]'" for library, extra in EXTRAS.items()}
     return [
-        {"library": library, "add it with": f"pip install {library}"}
-        for library in LIBRARIES
+        {"library": library, "add it with": command}
+        for library, command in commands.items()
         if _version(library) is None
     ]
 
