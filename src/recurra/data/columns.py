@@ -56,6 +56,16 @@ def input_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
     raise DataError(f"which column is the input? give --input with one of: {listed(table.columns)}", table.source)
 
 
+def input_column(table: Table, settings: DataSettings) -> str | None:
+    """The column that messages about an input name; None where an input is made of several cells.
+
+    Raises:
+        DataError: as `input_columns`.
+    """
+    names = input_columns(table, settings)
+    return names[0] if len(names) == 1 and not settings.id else None
+
+
 def inputs_of(table: Table, settings: DataSettings, *, faults_in_place: bool = False) -> list[Any]:
     """One input a row: the cell of the input column, or the vector of several columns of numbers.
 

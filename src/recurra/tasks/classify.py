@@ -18,7 +18,8 @@ from recurra.html import html_table
 from recurra.losses import binary_cross_entropy, class_weights, cross_entropy, divergence, logit_offsets
 from recurra.metrics import ClassificationMetrics, MultilabelMetrics
 from recurra.settings.tasks import ClassifySettings
-from recurra.tasks.many_to_one import Batch, Criterion, ManyToOne
+from recurra.tasks.examples import Batch
+from recurra.tasks.many_to_one import Criterion, ManyToOne
 
 MULTILABEL_METRICS = {"micro_f1": True, "hamming_accuracy": True}
 LABELS_SHOWN = 5  # in a notebook

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
@@ -15,19 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recurra.baselines import BaselineKind, Baselines, fit_baselines
-from recurra.data.augmentation import Augment
 from recurra.data.batching import plan
-from recurra.data.columns import input_columns, inputs_of, kind_of, target_columns
+from recurra.data.columns import input_column, inputs_of, kind_of, target_columns
 from recurra.data.embeddings import Embeddings, EmbeddingsRecord
-from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures, check_training_inputs
-from recurra.data.table import Table, concatenate
-from recurra.errors import DataError, RecurraError, SettingsError
+from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures
+from recurra.data.table import Table
+from recurra.errors import DataError, RecurraError
 from recurra.memory import memory_faults_named
-from recurra.models import Classifier, SequenceModel
-from recurra.nn import TokenEmbedding, VectorInput
-from recurra.randomness import numpy_generator, seed_of
-from recurra.sequence import Sequence
-from recurra.settings.tasks import TaskSettings
+from recurra.randomness import seed_of
+from recurra.tasks.building import build_model, with_cell
+from recurra.tasks.examples import Batch, Examples, Score
 from recurra.tasks.pretrained import embeddings_for, with_embedding_size
 
 LESS_MEMORY = "train with a smaller max_length, hidden_size or batch_tokens, or predict where there is more memory"
@@ -36,59 +32,8 @@ PREDICT_ROWS = 1024  # rows encoded and sorted together in prediction: memory st
 T = TypeVar("T")
 
 
-class Batch(NamedTuple):
-    """inputs, and targets: as `target_tensor` of the task makes them"""
-
-    inputs: Sequence
-    targets: Tensor
-
-
 Criterion = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
 """(model, batch) → the sum of the losses, and the count to divide by; the forward pass included."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """A table made ready: raw inputs, their encoding, targets, and where each row came from."""
-
-    table: Table
-    inputs: list[Any]
-    encoded: list[Encoded]
-    targets: list[Any]
-
-    @property
-    def lengths(self) -> list[int]:
-        """Steps of each example."""
-        return [one.length for one in self.encoded]
-
-    @property
-    def cut(self) -> int:
-        """Examples that max_length shortened."""
-        return sum(one.cut > 0 for one in self.encoded)
-
-    def select(self, rows: list[int]) -> Examples:
-        """Some of them, in this order."""
-        inputs, encoded, targets = (
-            [values[row] for row in rows] for values in (self.inputs, self.encoded, self.targets)
-        )
-        return Examples(self.table.select(rows), inputs, encoded, targets)
-
-
-def joined(parts: list[Examples]) -> Examples:
-    """Examples one below the other; their table keeps where each came from, and no columns."""
-    return Examples(
-        concatenate([replace(part.table, columns={}) for part in parts]),
-        [value for part in parts for value in part.inputs],
-        [one for part in parts for one in part.encoded],
-        [target for part in parts for target in part.targets],
-    )
-
-
-class Score(NamedTuple):
-    """metrics by name; outputs [N, O] of the model, a row an example"""
-
-    metrics: dict[str, float]
-    outputs: Tensor
 
 
 class ManyToOne(ABC):
@@ -144,7 +89,7 @@ class ManyToOne(ABC):
             features = TextFeatures.fit(inputs, settings.text, settings.data.max_length)
         else:
             longest = settings.data.max_length
-            place = partial(train.place, column=_input_column(train, settings))
+            place = partial(train.place, column=input_column(train, settings.data))
             features = SeriesFeatures.fit(inputs, longest, vector=kind == "vector", place=place)
         embeddings = embeddings_for(settings, features)
         if embeddings is not None:
@@ -247,7 +192,7 @@ class ManyToOne(ABC):
             DataError: a column that is not there, a row that cannot be read, a target that cannot be used.
         """
         inputs = inputs_of(table, self.settings.data)
-        column = _input_column(table, self.settings)
+        column = input_column(table, self.settings.data)
         encoded = [self.features.encode(value, place=table.place(row, column)) for row, value in enumerate(inputs)]
         return Examples(table, inputs, encoded, self.encode_targets(table, target_columns(table, self.settings.data)))
 
@@ -336,95 +281,6 @@ class ManyToOne(ABC):
             yield (row, 0) if isinstance(row, RecurraError) else (next(predictions), row.cut)
 
 
-class ManyToOneTraining:
-    """What the training loop asks for: batches, losses and validation metrics of one run.
-
-    Args:
-        task: features, targets and model.
-        train, valid: examples.
-
-    Raises:
-        SettingsError: the metric is not measured, or an option has no effect here.
-        DataError: a training input is empty.
-    """
-
-    def __init__(self, task: ManyToOne, train: Examples, valid: Examples) -> None:
-        settings = task.settings
-        self.task, self.train, self.valid = task, train, valid
-        self.model: nn.Module = task.model
-        self.metric = settings.training.metric or task.metric
-        if self.metric not in task.metrics:
-            raise SettingsError(f"metric: {self.metric!r} is not measured here; choose from {', '.join(task.metrics)}")
-        self.higher_is_better = task.metrics[self.metric]
-        column = _input_column(train.table, settings) if train.table.columns else None
-        check_training_inputs(train.encoded, partial(train.table.place, column=column))
-        text = settings.text
-        self._augment = Augment(text.word_dropout, text.char_noise)
-        self._augmented = isinstance(task.features, TextFeatures) and bool(text.word_dropout or text.char_noise)
-        self._criterion = task.criterion(train.targets)
-
-    def again(self) -> ManyToOneTraining:
-        """A training of fresh weights on training and validation data together, with no rows left to score.
-
-        Vocabulary, scaling and targets stay those of the training data. Empty inputs, which validation may have and
-        training may not, are left out.
-        """
-        held = self.valid
-        everything = joined([self.train, held.select([row for row, length in enumerate(held.lengths) if length])])
-        task = type(self.task)(self.task.settings, self.task.features, self.task.targets, self.task.device)
-        if self.task.embeddings is not None:
-            task.begin_with(self.task.embeddings)
-        return ManyToOneTraining(task, everything, held.select([]))
-
-    def plan(self, epoch: int) -> list[list[int]]:
-        """The batches of an epoch."""
-        training = self.task.settings.training
-        return plan(
-            self.train.lengths,
-            batch_size=training.batch_size,
-            batch_tokens=training.batch_tokens,
-            rng=numpy_generator(training.seed, "order", epoch),
-        )
-
-    def batch(self, indices: list[int], step_seed: int) -> Batch:
-        """Rows of the training data, augmented."""
-        encoded = [self.train.encoded[index] for index in indices]
-        if self._augmented:
-            assert isinstance(self.task.features, TextFeatures)
-            rng = np.random.default_rng(step_seed)
-            features = self.task.features
-            texts = [self.train.inputs[index] for index in indices]
-            encoded = [features.encode(text, augment=self._augment, rng=rng) for text in texts]
-        return self.task.batch(encoded, [self.train.targets[index] for index in indices])
-
-    def size(self, batch: Batch) -> tuple[int, int]:
-        """Examples and valid steps."""
-        return batch.inputs.batch_size, int(batch.inputs.lengths.sum())
-
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor | float]:
-        """Sum of the losses, and the count to divide by."""
-        return self._criterion(self.model, batch)
-
-    def evaluate(self) -> dict[str, float]:
-        """Metrics on the validation data; NaN where there is none."""
-        if not self.valid.encoded:
-            return {self.metric: math.nan}
-        return self.task.score(self.valid).metrics
-
-    def describe(self, indices: list[int]) -> str:
-        """Rows by the lines of their file, and the longest of them."""
-        lines = sorted(self.train.table.lines[index] for index in indices)
-        shown = ", ".join(map(str, lines[:8])) + (", …" if len(lines) > 8 else "")
-        longest = max(self.train.encoded[index].length for index in indices)
-        return f"lines {shown} of {self.train.table.source} (the longest has {longest} steps)"
-
-
-def _input_column(table: Table, settings: TaskSettings) -> str | None:
-    """The column that holds the inputs, where it is one."""
-    names = input_columns(table, settings.data)
-    return names[0] if len(names) == 1 else None
-
-
 def _taken_over(features: Features, kind: str, max_length: int) -> Features:
     """An earlier run's features for inputs of a kind.
 
@@ -438,44 +294,3 @@ def _taken_over(features: Features, kind: str, max_length: int) -> Features:
 
 def _rows_in_words(encoded: list[Encoded], rows: list[int]) -> str:
     return f"{len(rows)} rows at a time, the longest of {max(encoded[row].length for row in rows)} steps"
-
-
-def build_model(settings: TaskSettings, features: Features, output_size: int, output_dropout: float) -> Classifier:
-    """The model that the settings describe, with fresh weights from torch's generator."""
-    text, model = settings.text, settings.model
-    frontend: TokenEmbedding | VectorInput
-    if isinstance(features, TextFeatures):
-        frontend = TokenEmbedding(
-            len(features.vocabulary),
-            text.embedding_size,
-            text.ngram_buckets if text.char_ngrams else 0,
-            text.embedding_dropout,
-        )
-    else:
-        frontend = VectorInput(features.input_size)
-    dropout = model.dropout if model.dropout is not None else (0.2 if model.num_layers > 1 else 0.0)
-    body = SequenceModel(
-        model.cell or "lstm",
-        frontend.output_size,
-        model.hidden_size,
-        output_size,
-        model.num_layers,
-        model.bidirectional,
-        dropout,
-        model.pooling,
-        pool_inputs=model.pool_inputs,
-        output_dropout=output_dropout,
-        residual=model.residual,
-        recurrent_dropout=model.recurrent_dropout,
-        weight_dropout=model.weight_dropout,
-        zoneout=model.zoneout,
-    )
-    return Classifier(frontend, body)
-
-
-def with_cell(settings: TaskSettings, features: Features) -> TaskSettings:
-    """The settings with the cell decided: no recurrence where every input is one vector."""
-    if settings.model.cell is not None:
-        return settings
-    one_step = isinstance(features, SeriesFeatures) and features.vector
-    return replace(settings, model=replace(settings.model, cell="feedforward" if one_step else "lstm"))
