@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recurra
-from recurra import run as run_module
 from recurra.errors import RunError
 from recurra.run import DECISIVE, load_run
+from recurra.run.files import bind, digest
 
 from .forks import Forks
 
@@ -51,11 +51,9 @@ def sealed_with_baseline(forks: Forks, folder: Path, seed: int) -> Path:
 def load_without_manifest(folder: Path) -> recurra.Run:
     """A run whose manifest was made anew by someone who knows how: what is left are the checks behind it."""
     digests = {
-        name: run_module._digest(folder / name, (folder / name).read_bytes())
-        for name in DECISIVE
-        if (folder / name).exists()
+        name: digest(folder / name, (folder / name).read_bytes()) for name in DECISIVE if (folder / name).exists()
     }
-    manifest = {"format": 1, "recurra": "0", "files": digests, "bound": run_module._bind(digests)}
+    manifest = {"format": 1, "recurra": "0", "files": digests, "bound": bind(digests)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return load_run(folder)
 
@@ -229,7 +227,7 @@ def test_a_file_that_a_newer_version_binds_is_not_passed_over(run: Path, place: 
     path = copied(run, place) / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["files"]["certificate.json"] = "0" * 64
-    path.write_text(json.dumps(manifest | {"bound": run_module._bind(manifest["files"])}))
+    path.write_text(json.dumps(manifest | {"bound": bind(manifest["files"])}))
     with pytest.raises(RunError, match=r"certificate\.json is part of this run and not known to this version"):
         recurra.load(path.parent)
 
@@ -353,7 +351,7 @@ def load_forged(folder: Path, run: Path) -> None:
     """Load with all digests made anew, those in the configuration too."""
     config = folder / "config.toml"
     for name in ("features.json", "tokenizer.json"):
-        old, new = (run_module._digest(one / name, (one / name).read_bytes()) for one in (run, folder))
+        old, new = (digest(one / name, (one / name).read_bytes()) for one in (run, folder))
         config.write_text(config.read_text().replace(old, new))
     load_without_manifest(folder)
 

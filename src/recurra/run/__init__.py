@@ -1,0 +1,23 @@
+"""The run folder: a trained model and everything to use it, saved and loaded.
+
+`manifest.json` binds the SHA-256 of every file that decides an answer. A folder without it is a training that has not
+ended; one whose files are not those of the manifest is refused by name. Nothing in a run is a pickle.
+"""
+
+from recurra.run.files import DECISIVE
+from recurra.run.loading import load_beginning, load_run
+from recurra.run.plain import load_baselines, save_baselines
+from recurra.run.run import Run
+from recurra.run.saving import beginning_digests, save_beginning, save_end
+
+__all__ = [
+    "DECISIVE",
+    "Run",
+    "beginning_digests",
+    "load_baselines",
+    "load_beginning",
+    "load_run",
+    "save_baselines",
+    "save_beginning",
+    "save_end",
+]
