@@ -29,7 +29,7 @@ SHARED = {
 }  # fmt: skip
 SETTINGS: dict[str, dict[str, Any]] = {
     "sst2": {
-        **SHARED, "char_ngrams": True, "hidden_size": 64, "embedding_dropout": 0.6, "word_dropout": 0.1, "rdrop": 2.0,
+        **SHARED, "char_ngrams": True, "hidden_size": 64, "embedding_dropout": 0.6, "word_dropout": 0.1,
         "epochs": 4, "lr": 5e-3, "weight_decay": 0.1,
     },
     "banking77": {
