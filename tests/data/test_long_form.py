@@ -66,7 +66,7 @@ def test_rows_of_an_id_become_a_sequence_ordered_by_time_with_the_line_of_the_fi
 
 
 def test_without_a_time_the_order_of_the_file_holds() -> None:
-    found = sequences(table(id=["b", "a", "b"], x=[1, 2, 3]), settings(time="", input=("x",)))
+    found = sequences(table(id=["b", "a", "b"], x=[1, 2, 3]), settings(time="", input=("x",)), labelled=False)
     assert [value.tolist() for value in found.column("(sequence)")] == [[[1], [3]], [[2]]]
 
 
@@ -86,7 +86,7 @@ def test_with_a_time_the_order_of_rows_says_nothing(order: list[int], kind: int)
     rows = [(f"s{n % 3}", moment(n), float(n), -float(n)) for n in range(12)]
     columns = zip(*[rows[place] for place in order], strict=True)
     given = table(**dict(zip(("id", "t", "x", "y"), map(list, columns), strict=True)))
-    found = sequences(given, settings())
+    found = sequences(given, settings(), labelled=False)
     by_id = dict(zip(found.column("id"), found.column("(sequence)"), strict=True))
     for own in range(3):
         assert by_id[f"s{own}"].tolist() == [[n, -n] for n in range(own, 12, 3)]
@@ -94,21 +94,21 @@ def test_with_a_time_the_order_of_rows_says_nothing(order: list[int], kind: int)
 
 def test_times_as_text_are_ordered_as_numbers_and_dates_not_as_text() -> None:
     given = table(id=[1, 1, 1], t=["10", "9", "1.5e1"], x=[1, 2, 3], y=[0, 0, 0])
-    assert sequences(given, settings()).column("(sequence)")[0][:, 0].tolist() == [2, 1, 3]
+    assert sequences(given, settings(), labelled=False).column("(sequence)")[0][:, 0].tolist() == [2, 1, 3]
     zones = ["2024-05-01T12:00+02:00", "2024-05-01T11:00+00:00", "2024-05-01T09:00Z"]
     given = table(id=[1, 1, 1], t=zones, x=[1, 2, 3], y=[0, 0, 0])
-    assert sequences(given, settings()).column("(sequence)")[0][:, 0].tolist() == [3, 1, 2]
+    assert sequences(given, settings(), labelled=False).column("(sequence)")[0][:, 0].tolist() == [3, 1, 2]
 
 
 def test_whole_numbers_beyond_floats_still_order() -> None:
     big = 2**60
     given = table(id=["a"] * 2, t=[f"{big + 1}", f"{big}"], x=[1, 2], y=[0, 0])
-    assert sequences(given, settings()).column("(sequence)")[0][:, 0].tolist() == [2, 1]
+    assert sequences(given, settings(), labelled=False).column("(sequence)")[0][:, 0].tolist() == [2, 1]
 
 
 def test_ids_that_are_one_number_in_other_types_are_one() -> None:
     given = table(id=[1, 1.0, np.int64(1), 2], x=[1, 2, 3, 4])
-    assert sequences(given, settings(time="", input=("x",))).column("id") == [1, 2]
+    assert sequences(given, settings(time="", input=("x",)), labelled=False).column("id") == [1, 2]
 
 
 def test_inputs_are_all_other_columns_of_numbers_where_none_is_named() -> None:
@@ -186,6 +186,14 @@ def test_a_fault_is_named_by_its_line(change: dict[str, list[Any]], words: str) 
         sequences(table(**(LONG | change)), settings(group="ward"))
 
 
+def test_a_target_that_is_no_column_is_answered_with_the_columns_of_the_table() -> None:
+    found = table(id=["a", "b"], t=[0, 0], x=[1, 2], y=[3, 4], outcome=["p", "q"])
+    with pytest.raises(DataError, match="no column 'outcom'; did you mean 'outcome'"):
+        sequences(found, settings(target=("outcom",)))
+    with pytest.raises(DataError, match="give --target with one of: 'id', 't', 'x', 'y', 'outcome'"):
+        sequences(found, settings())
+
+
 def test_lists_and_arrays_as_targets_agree_by_value() -> None:
     changed = LONG | {"label": [np.array([1, 2]), ["q"], np.array([1, 2]), ["q"]]}
     assert len(sequences(table(**changed), settings())) == 2
@@ -193,11 +201,11 @@ def test_lists_and_arrays_as_targets_agree_by_value() -> None:
 
 def test_an_id_in_two_files_needs_a_time_and_is_then_one_sequence() -> None:
     whole = concatenate([table("a.csv", id=["a", "b"], t=[1, 0], x=[1, 2]), table("b.csv", id=["a"], t=[0], x=[3])])
-    found = sequences(whole, settings(input=("x",)))
+    found = sequences(whole, settings(input=("x",)), labelled=False)
     assert [value.tolist() for value in found.column("(sequence)")] == [[[3], [1]], [[2]]]
     assert found.place(0).source == "a.csv"
     with pytest.raises(DataError, match=r"b\.csv, line 2, column 'id': this id is in a\.csv too, and without --time"):
-        sequences(whole, settings(time="", input=("x",)))
+        sequences(whole, settings(time="", input=("x",)), labelled=False)
 
 
 def test_for_prediction_a_faulty_sequence_is_an_error_in_its_place() -> None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.columns import SEQUENCE, TARGET_NAMES, input_columns
+from recurra.data.columns import SEQUENCE, TARGET_NAMES, input_columns, target_columns
 from recurra.data.encoded import shown
 from recurra.data.series_features import number
 from recurra.data.table import Place, Table, listed
@@ -82,6 +82,8 @@ def sequences(table: Table, settings: DataSettings, *, labelled: bool = True) ->
     """
     if not settings.id:
         return table
+    if labelled:
+        target_columns(table, settings)  # said here, where the table is still the user's own
     owned = _rows_by_id(table, settings.id)
     columns: dict[str, list[Any]] = {settings.id: list(owned)}
     kept = {**dict.fromkeys(_targets(table, settings), "target"), settings.group: "group"} if labelled else {}
