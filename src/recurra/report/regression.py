@@ -77,4 +77,5 @@ def _samples(
     rest = sorted(by_error[SAMPLES // 2 :])
     missing = SAMPLES - len(chosen)
     chosen += rest[:: max(1, len(rest) // missing)][:missing]
-    return [Sample(input_text(test.inputs[row]), f"{truths[row]:.6g}", f"{values[row]:.6g}", None) for row in chosen]
+    # a number is neither right nor wrong, so the truth stands beside it and no mark before it
+    return [Sample(input_text(test.inputs[row]), None, f"{values[row]:.6g}, true {truths[row]:.6g}") for row in chosen]
