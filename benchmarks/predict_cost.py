@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import io
 import json
 import statistics
@@ -77,6 +78,7 @@ def measure(run: recurra.Run, texts: list[str], rounds: int) -> dict[str, Any]:
         call()
         return time.perf_counter() - began
 
+    gc.freeze()  # as the command does
     seconds(ours), seconds(bare)  # the warm-up
     pairs = [(seconds(ours), seconds(bare)) for _ in range(rounds)]
     ratios = [b / a for a, b in pairs]

@@ -21,6 +21,7 @@ from recurra.data.features import (
 )
 from recurra.data.ngrams import ngram_ids
 from recurra.data.table import Place, Table
+from recurra.data.text import WordTokenizer
 from recurra.errors import DataError, RunError, SettingsError
 from recurra.settings.groups import TextSettings
 
@@ -282,3 +283,13 @@ def test_collating_texts_with_ngrams_is_a_handful_of_numpy_calls() -> None:
         features.collate(inputs)
         times.append(time.perf_counter() - begin)
     assert min(times) < 0.002
+
+
+@given(st.text(alphabet="ab' \tÀ-.,1\u2003", max_size=30), st.booleans(), st.integers(1, 5))
+def test_ids_looked_up_by_stretch_are_those_of_the_tokens(text: str, lowercase: bool, max_length: int) -> None:
+    features = TextFeatures.fit(["a b' À 1.1 ab", "A-b b"], TextSettings(lowercase=lowercase), max_length)
+    for _ in range(2):  # the second time from memory
+        found = features.encode(text)
+        tokens = WordTokenizer(lowercase).tokenize(text)
+        assert found.values.token.tolist() == features.vocabulary.encode(tokens[:max_length]).tolist()
+        assert (found.length, found.cut) == (min(len(tokens), max_length), max(0, len(tokens) - max_length))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +34,7 @@ def predict(
     from recurra import api
 
     loaded = api.load(run)
+    gc.freeze()  # the libraries' objects are here to stay: looking through them again and again takes time
     rows = faulty = 0
     for batch in batches_of_rows(loaded, file, format):
         for answer in loaded.predict_rows(batch):

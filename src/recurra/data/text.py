@@ -73,6 +73,11 @@ class _TokensOf(dict[str, tuple[str, ...]]):
 _TOKENS_OF = _TokensOf()
 
 
+def tokens_of(stretch: str) -> tuple[str, ...]:
+    """The words and signs of a stretch without spaces."""
+    return _TOKENS_OF[stretch]
+
+
 @dataclass(frozen=True)
 class CharTokenizer:
     """One token a code point."""

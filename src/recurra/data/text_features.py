@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence as Rows
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +18,15 @@ from recurra.data.augmentation import Augment
 from recurra.data.encoded import Encoded, chosen_max_length, damaged, fault, stored
 from recurra.data.ngrams import ngram_ids
 from recurra.data.table import Place
-from recurra.data.text import BpeTokenizer, CharTokenizer, Tokenizer, WordTokenizer
+from recurra.data.text import (
+    KEPT_CHARACTERS,
+    KEPT_STRETCHES,
+    BpeTokenizer,
+    CharTokenizer,
+    Tokenizer,
+    WordTokenizer,
+    tokens_of,
+)
 from recurra.data.vocabulary import RESERVED, Vocabulary
 from recurra.errors import DataError, RunError, SettingsError
 from recurra.sequence import Sequence
@@ -47,6 +56,22 @@ class EncodedText(NamedTuple):
     counts: NDArray[np.int64] | None
 
 
+class _IdsOf(dict[str, tuple[int, ...]]):
+    """Stretch without spaces → the ids of its tokens, found once: what prediction spends most of its own time on."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+
+    def __missing__(self, stretch: str) -> tuple[int, ...]:
+        ids = tuple(self.vocabulary.encode(tokens_of(stretch)).tolist())
+        if len(stretch) <= KEPT_CHARACTERS:
+            if len(self) >= KEPT_STRETCHES:
+                self.clear()
+            self[stretch] = ids
+        return ids
+
+
 @dataclass(frozen=True)
 class TextFeatures:
     """Texts into padded batches of token ids.
@@ -68,6 +93,11 @@ class TextFeatures:
     char_ngrams: bool
     ngram_buckets: int
     max_length: int
+    _ids_of: _IdsOf | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        words_alone = isinstance(self.tokenizer, WordTokenizer) and not self.char_ngrams
+        object.__setattr__(self, "_ids_of", _IdsOf(self.vocabulary) if words_alone else None)
 
     @classmethod
     def fit(cls, texts: Rows[str], settings: TextSettings, max_length: int) -> TextFeatures:
@@ -130,6 +160,11 @@ class TextFeatures:
             DataError: it is no text.
         """
         text = check_text(text, place)
+        if augment is None and self._ids_of is not None:
+            stretches = (text.lower() if self.lowercase else text).split()
+            known = list(chain.from_iterable(map(self._ids_of.__getitem__, stretches)))
+            token = np.array(known[: self.max_length], dtype=np.int64)
+            return Encoded(EncodedText(token, None, None), len(token), len(known) - len(token))
         if augment is not None:
             if rng is None:
                 raise TypeError("TextFeatures.encode: augment needs rng, the generator its chance comes from")

@@ -142,16 +142,19 @@ class Run:
 
         `cut` counts the steps that max_length took from the input, where it took any. Rows may be errors already.
         """
-        ids: deque[dict[str, Any]] = deque()
+        asked: deque[Any] = deque()
 
         def values() -> Iterator[Any]:
             for row in rows:
-                ids.append({"id": row.id} if isinstance(row, Keyed) else {})
+                asked.append(row)
                 yield row.value if isinstance(row, Keyed) else row
 
         for answer, cut in self._task.predict(values(), self._task.answers):
             found = {"error": str(answer)} if isinstance(answer, RecurraError) else answer
-            yield ids.popleft() | found | ({"cut": cut} if cut else {})
+            row = asked.popleft()
+            if isinstance(row, Keyed):
+                found = {"id": row.id} | found
+            yield {**found, "cut": cut} if cut else found
 
     def inputs_of(self, path: Path, format: str | None = None) -> list[Any]:
         """The inputs of a file in any format the task trains on; targets are not needed.

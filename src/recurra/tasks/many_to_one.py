@@ -27,7 +27,7 @@ from recurra.tasks.examples import Batch, Examples, Score
 from recurra.tasks.pretrained import embeddings_for, with_embedding_size
 
 LESS_MEMORY = "train with a smaller max_length, hidden_size or batch_tokens, or predict where there is more memory"
-PREDICT_ROWS = 1024  # rows encoded and sorted together in prediction: memory stays flat, batches stay full
+PREDICT_ROWS = 4096  # rows encoded and sorted together in prediction: memory stays flat, batches stay full
 
 T = TypeVar("T")
 
