@@ -25,7 +25,7 @@ FLOORS = {
     4: {"nn"},
     3: {"engines"},
     2: {"cells"},
-    1: {"state", "sequence", "randomness", "files", "memory", "settings"},
+    1: {"state", "sequence", "randomness", "files", "memory", "optional", "settings"},
     0: {"errors", "html", "standing"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
@@ -189,7 +189,7 @@ def test_a_forbidden_import_is_named(tmp_path: Path, file: str, source: str, fau
     ("file", "source"),
     [
         ("cli/a.py", "from recurra.errors import x\ndef f():\n    from recurra import api"),
-        ("data/optional.py", "def require(name):\n    import importlib"),
+        ("optional.py", "def require(name):\n    import importlib"),
         ("doctor.py", "from recurra import __version__"),
         ("data/readers/a.py", "from ..table import x\nfrom recurra.files import y"),
         ("__init__.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from recurra.api import Run"),

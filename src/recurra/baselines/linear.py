@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.baselines.library import require
+from recurra.optional import require
 
 Kind = Literal["classes", "marks", "numbers"]
 Metric = Literal["accuracy", "macro_f1"]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.baselines.library import require
+from recurra.optional import require
 
 NGRAMS: dict[str, tuple[int, int]] = {"word": (1, 2), "char_wb": (1, 5)}
 WORD = r"(?u)\b\w+\b"  # words of one letter too

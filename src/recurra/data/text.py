@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
 
-from recurra.data.optional import require
 from recurra.errors import RunError, SettingsError
+from recurra.optional import require
 
 BYTES = 256
 KEPT_CHARACTERS = 32  # a longer stretch is hardly met again
@@ -100,7 +100,7 @@ class BpeTokenizer:
     """
 
     def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]], lowercase: bool) -> None:
-        library = require("tokenizers", extra=None)
+        library = require("tokenizers")
         self.lowercase = lowercase
         self._tokenizer = _byte_level(library, library.models.BPE(vocab=vocabulary, merges=merges))
 
@@ -118,7 +118,7 @@ class BpeTokenizer:
         """
         if size < BYTES:
             raise SettingsError(f"vocabulary_size: {size} is below {BYTES}; BPE starts from the {BYTES} bytes")
-        library = require("tokenizers", extra=None)
+        library = require("tokenizers")
         trained = _byte_level(library, library.models.BPE())
         trainer = library.trainers.BpeTrainer(
             vocab_size=size,
@@ -194,7 +194,7 @@ def _check_bpe(kind: Any, vocabulary: Any, merges: list[tuple[str, str]]) -> Non
             raise _damaged(f"it merges {first!r} and {second!r}, which are not all tokens")
     if any(SURROGATES.search(token) for token in vocabulary):
         raise _damaged("a token is no text")
-    alphabet = set(require("tokenizers", extra=None).pre_tokenizers.ByteLevel.alphabet())
+    alphabet = set(require("tokenizers").pre_tokenizers.ByteLevel.alphabet())
     if not alphabet <= vocabulary.keys():
         raise _damaged("not every byte is a token")
 

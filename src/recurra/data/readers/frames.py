@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from recurra.data.optional import require
 from recurra.data.readers.values import plain_values
 from recurra.errors import GIVEN, DataError
+from recurra.optional import require
 
 NO_FRAMES = (str, bytes, list, tuple, Mapping, np.ndarray, torch.Tensor, int, float, type(None))
 
@@ -35,7 +35,7 @@ def frame_of(data: Any) -> Any:
     """
     if isinstance(data, NO_FRAMES):
         return None
-    narwhals = require("narwhals.stable.v2", extra=None)
+    narwhals = require("narwhals.stable.v2")
     if _is_huggingface(data):
         if not hasattr(data, "num_rows"):
             raise DataError(f"is {type(data).__name__}, which streams; give a Dataset, or a list of its rows", GIVEN)
@@ -43,9 +43,9 @@ def frame_of(data: Any) -> Any:
     try:
         found = narwhals.from_native(data, pass_through=True)
         if found is data and _gives_arrow_rows(data):
-            found = narwhals.from_native(require("pyarrow", extra=None).table(data))
+            found = narwhals.from_native(require("pyarrow").table(data))
         names = [str(name) for name in found.columns] if isinstance(found, narwhals.DataFrame) else []
-    except require("narwhals.exceptions", extra=None).DuplicateError:
+    except require("narwhals.exceptions").DuplicateError:
         names = ["", ""]
     if len(set(names)) < len(names):
         raise DataError("has two columns of one name; give each its own", GIVEN)
@@ -72,7 +72,7 @@ def frame_columns(data: Any) -> dict[str, list[Any]] | None:
 
 def series_of(values: Any) -> Any:
     """A column of another library as a narwhals series, None where it is none."""
-    narwhals = require("narwhals.stable.v2", extra=None)
+    narwhals = require("narwhals.stable.v2")
     found = narwhals.from_native(values, pass_through=True, allow_series=True)
     return found if isinstance(found, narwhals.Series) else None
 
@@ -92,10 +92,10 @@ def frame_like(data: Any, columns: Mapping[str, list[Any]], *, row_by_row: bool 
     """
     if _is_huggingface(data):
         return type(data).from_dict(dict(columns))
-    arrow = require("pyarrow", extra=None)
+    arrow = require("pyarrow")
     if isinstance(data, arrow.RecordBatch):
         return arrow.RecordBatch.from_pydict(dict(columns))
-    narwhals = require("narwhals.stable.v2", extra=None)
+    narwhals = require("narwhals.stable.v2")
     frame = frame_of(data)
     answer = narwhals.from_dict(columns, backend=frame.implementation).to_native()
     if row_by_row and narwhals.maybe_get_index(frame) is not None:

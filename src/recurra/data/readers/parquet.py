@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from recurra.data.optional import require
 from recurra.data.readers.options import ReadOptions
 from recurra.data.table import Table, check_not_empty
 from recurra.errors import DataError
+from recurra.optional import require
 
 MOST_BYTES = 8 * 2**30
 MOST_CELLS = 2**28  # run-length coding lets a few bytes claim any number of equal values
@@ -20,8 +20,8 @@ def read_parquet(path: Path, options: ReadOptions) -> Table:
     Raises:
         DataError: it is damaged, no Parquet, or claims more than is read into memory.
     """
-    parquet = require("pyarrow.parquet", extra=None)
-    arrow_errors = require("pyarrow", extra=None).lib.ArrowException
+    parquet = require("pyarrow.parquet")
+    arrow_errors = require("pyarrow").lib.ArrowException
     try:
         with parquet.ParquetFile(path, pre_buffer=False) as file:
             _check_size(path, file.metadata)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from recurra.data.optional import require
+from recurra.optional import require
 from recurra.settings.names import TrackerName
 
 Status = Literal["finished", "stopped", "failed"]

@@ -1,4 +1,4 @@
-"""Libraries that only some users of this room need, imported when they do: a CSV user does not wait for Parquet."""
+"""Libraries that only some users need, imported when they do: a CSV user does not wait for Parquet or scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from recurra.errors import MissingExtra
 
 
-def require(module: str, extra: str | None) -> Any:
+def require(module: str, extra: str | None = None) -> Any:
     """Import a module when it is first needed.
 
     Args:
