@@ -176,11 +176,12 @@ def test_killed_in_the_middle_of_a_picture_the_report_is_drawn_again(
 def test_killed_at_every_event_it_ends_as_if_never_stopped(
     forks: Forks, expected: dict[str, Any], tmp_path: Path
 ) -> None:
-    events = forks.train(tmp_path / "whole").said["events"]
+    folder = tmp_path / "run"  # the same each time: events name the folders
+    events = forks.train(folder).said["events"]
+    shutil.rmtree(folder)
     seen: dict[str, int] = {}
-    for number, event in enumerate(events):
+    for event in events:
         seen[event] = seen.get(event, 0) + 1
-        folder = tmp_path / str(number)
         assert forks.train(folder, kill=[event, seen[event]]).killed, event
         answer = forks.resume(folder)
         if answer.exit_status:

@@ -121,6 +121,11 @@ def _check_begun(folder: Path) -> None:
             f"{folder}: this training was stopped before anything was saved; give its `recurra train` command again, "
             f"with --out {shlex.quote(str(folder))}"
         )
+    if not any(folder.iterdir()):
+        raise RunError(
+            f"{folder} is empty: a training there was stopped before anything was saved, or none began; give its "
+            f"`recurra train` command, with --out {shlex.quote(str(folder))}"
+        )
     raise RunError(f"{folder} is no run folder: it has no {BEGUN}")
 
 
