@@ -60,7 +60,7 @@ def train(
         config=config,
         out=out,
         overwrite=overwrite,
-        progress="auto" if progress is True else (progress or "none"),
+        progress=_kind(progress),
     )
 
 
@@ -102,8 +102,7 @@ def train_settings(
     progress: Progress = "none",
 ) -> Run:
     """`train` with the settings in one object; `config` is the file they came from, if any."""
-    if config is not None:
-        check_recorded(read_configuration(Path(config), task).record, settings.data, config, given)
+    _check_repeat(task, settings, config, given)
     return workflow.train(
         task,
         settings,
@@ -124,8 +123,7 @@ def try_settings(
     overwrite: bool = False,
 ) -> DryRun:
     """`dry_run` with the settings in one object."""
-    if config is not None:
-        check_recorded(read_configuration(Path(config), task).record, settings.data, config, given)
+    _check_repeat(task, settings, config, given)
     return workflow.try_out(
         task,
         settings,
@@ -151,7 +149,7 @@ def resume(
         DataError: a data file has changed since.
     """
     given = None if data is None else Given(data, valid, test)
-    return workflow.resume(Path(folder), _display("auto" if progress is True else (progress or "none")), given)
+    return workflow.resume(Path(folder), _display(_kind(progress)), given)
 
 
 def load(folder: str | Path, *, device: str = "auto") -> Run:
@@ -182,10 +180,20 @@ def _gathered(
     return from_keywords(task, **names), Given(**objects)
 
 
+def _check_repeat(task: str, settings: TaskSettings, config: str | Path | None, given: Given | None) -> None:
+    """Refuse a run's own settings file where its data are no longer what they were."""
+    if config is not None:
+        check_recorded(read_configuration(Path(config), task).record, settings.data, config, given)
+
+
 def _names_files(value: Any) -> bool:
     if isinstance(value, list | tuple) and value:
         return all(isinstance(one, str | Path) for one in value)
     return isinstance(value, str | Path | float)
+
+
+def _kind(progress: bool | Progress) -> Progress:
+    return "auto" if progress is True else (progress or "none")
 
 
 def _display(progress: Progress) -> ProgressDisplay:
