@@ -1,0 +1,102 @@
+"""Ragged sequences and a model with every dropout, in float64: a training for one process, or for several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recurra.models import SequenceModel
+from recurra.nn.door import entered_zeros
+from recurra.nn.frontends import VectorInput
+from recurra.randomness import generator, seed_of
+from recurra.sequence import Sequence
+from recurra.settings.groups import TrainingSettings
+from recurra.training.loop import FitResult, fit
+from recurra.training.processes import ALONE, Processes
+from recurra.training.progress import Silent
+
+EXAMPLES, LONGEST, STEPS = 31, 9, 20
+EVERYTHING: dict[str, Any] = {
+    "dropout": 0.3, "recurrent_dropout": 0.2, "weight_dropout": 0.2, "zoneout": 0.15, "output_dropout": 0.4,
+    "num_layers": 2, "pooling": "mean+max", "learned_state": True,
+}  # fmt: skip
+VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    # batches of five: three rows and two; the last of an epoch has one row, and the second process nothing
+    "every dropout": ({"cell": "lstm", **EVERYTHING}, {"batch_size": 5}),
+    "accumulated, averaged": ({"cell": "gru", **EVERYTHING}, {"batch_size": 3, "accumulate": 2, "average": 0.9}),
+    "both directions, twice": (
+        {"cell": "lstm", "bidirectional": True, "num_layers": 2, "dropout": 0.3, "variational": True}, {"batch_size": 4}
+    ),
+    "one row": ({"cell": "rnn", "recurrent_dropout": 0.3}, {"batch_size": 1}),
+}  # fmt: skip
+
+
+class Batch(NamedTuple):
+    inputs: Sequence
+    targets: Tensor
+    marked: Tensor  # [B] bool, rows that a parameter of their own is for
+
+
+class Ragged:
+    """Three classes; a parameter of the model has a gradient from few rows only, and another one from none."""
+
+    metric = "loss"
+    higher_is_better = False
+
+    def __init__(self, batch_size: int, twice: bool, **model: Any) -> None:
+        draw = generator("ragged")
+        self.values = torch.randn(EXAMPLES, LONGEST, 4, generator=draw, dtype=torch.float64)
+        self.lengths = torch.randint(0, LONGEST + 1, (EXAMPLES,), generator=draw)
+        self.targets = torch.randint(0, 3, (EXAMPLES,), generator=draw)
+        self.batch_size, self.twice = batch_size, twice
+        with torch.random.fork_rng():
+            torch.manual_seed(seed_of("weights"))
+            body = SequenceModel(model.pop("cell"), 4, 5, 3, **model)
+            self.model: nn.Module = nn.ModuleDict({"frontend": VectorInput(4, 0.1), "body": body}).double()
+        self.model.register_parameter("marked", nn.Parameter(torch.ones(3, 1, dtype=torch.float64)))
+        self.model.register_parameter("unused", nn.Parameter(torch.ones(3, 1, dtype=torch.float64)))
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        order = torch.randperm(EXAMPLES, generator=generator("order", epoch)).tolist()
+        return [order[i : i + self.batch_size] for i in range(0, EXAMPLES, self.batch_size)]
+
+    def batch(self, indices: list[int], step_seed: int) -> Batch:
+        lengths = self.lengths[indices]
+        values = self.values[indices, : max(1, int(lengths.max()))]
+        values = values + 0.1 * torch.randn(values.shape, generator=generator(step_seed))
+        return Batch(Sequence(values, lengths), self.targets[indices], torch.tensor(indices) == 3)
+
+    def size(self, batch: Batch) -> tuple[int, int]:
+        return batch.inputs.batch_size, int(batch.inputs.lengths.sum())
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor | float]:
+        parts = dict(self.model.named_children())
+        inputs, targets, marked = batch.inputs, batch.targets, batch.marked
+        if self.twice:
+            inputs, targets, marked = inputs.twice(), torch.cat([targets, targets]), torch.cat([marked, marked])
+        logits = parts["body"].run(entered_zeros(parts["frontend"](inputs.values), inputs.lengths))[0]
+        if bool(marked.any()):
+            logits = logits + marked[:, None] * self.model.get_parameter("marked")[:, 0]
+        weights = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
+        return F.cross_entropy(logits, targets, weights, reduction="sum"), weights[targets].sum()
+
+    def evaluate(self) -> dict[str, float]:
+        batch = self.batch(list(range(EXAMPLES)), 0)
+        total, count = self.loss(batch)
+        return {"loss": float(total / count)}
+
+    def describe(self, indices: list[int]) -> str:
+        return f"rows {', '.join(map(str, indices))}"
+
+
+def train(name: str, folder: Path, processes: Processes = ALONE, **changes: Any) -> tuple[Ragged, FitResult]:
+    """A variant's training of STEPS steps."""
+    model, training = VARIANTS[name]
+    ragged = Ragged(training["batch_size"], "twice" in name, **model)
+    few = {"max_steps": STEPS, "evaluate_every": 7, "epochs": 100, "patience": 0, "lr": 0.02, "clip_norm": 0.5}
+    settings = TrainingSettings(threads=1, weight_decay=0.1, **{**few, **training, **changes})
+    return ragged, fit(ragged, settings, folder, Silent(), processes=processes)
