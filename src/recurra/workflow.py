@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,21 @@ import torch
 
 import recurra
 from recurra.data.columns import inputs_of, kind_of, target_columns
-from recurra.data.embeddings import EmbeddingsRecord
-from recurra.data.features import Features, TextFeatures
 from recurra.data.labels import Labels
 from recurra.data.long_form import check_one_row_each, sequences, with_inputs
-from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
-from recurra.errors import InputError, RecurraError, RunError, WorkError
+from recurra.data.partition import FileRecord, Given, check_unchanged, read_labelled
+from recurra.errors import InputError, RecurraError, RunError, SettingsError, WorkError
 from recurra.files import make_folder, sha256
-from recurra.report.card import write_card
+from recurra.report.card import CardWords, write_card
 from recurra.report.classification import write_classification_report
-from recurra.report.parts import UNITS
+from recurra.report.many_to_one_card import many_to_one_words
 from recurra.report.regression import write_regression_report
 from recurra.run import (
     Run,
     beginning_digests,
     load_beginning,
     load_run,
+    make_run,
     save_baselines,
     save_beginning,
     save_end,
@@ -43,24 +43,27 @@ from recurra.run import (
 from recurra.settings.groups import DataSettings, as_fraction
 from recurra.settings.names import check_task
 from recurra.settings.options import flat
-from recurra.settings.tasks import TaskSettings
-from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining, take_weights, with_structure
-from recurra.tasks.pretrained import embeddings_again
+from recurra.settings.tasks import ManyToOneSettings, TaskSettings
+from recurra.tasks import TASKS, Task, TaskTraining
 from recurra.training.batch_size import find_batch_size
 from recurra.training.checkpoint import checkpoints
-from recurra.training.devices import choose_device
 from recurra.training.dry_run import DryRun, measure
 from recurra.training.folder import NOTHING_SAVED, SEALED, check_free, clear, held, held_to_go_on, saved_until_now
 from recurra.training.interruption import stopping_at_once
 from recurra.training.loop import FitResult, fit
-from recurra.training.progress import ProgressDisplay
+from recurra.training.processes import ALONE, Processes, processes_here, several
+from recurra.training.progress import ProgressDisplay, Silent
 from recurra.training.refit import FOLDER as REFIT
 from recurra.training.refit import refit
 from recurra.training.trackers import make_trackers, tracked
 
 VERSION = recurra.__version__
 PREDICTED_ROWS = 64  # in a dry run
-REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
+REPORTS: dict[str, tuple[Callable[..., None], Callable[..., CardWords]]] = {
+    "classify": (write_classification_report, many_to_one_words),
+    "regress": (write_regression_report, many_to_one_words),
+}
+"""Of each task what writes its report, from (run, training, test, score, history), and what its card says."""
 
 
 def train(
@@ -92,23 +95,36 @@ def train(
     settings.check()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopping_at_once(lambda: NOTHING_SAVED))
-        there_already = out is not None and out.exists()
-        if out is not None and there_already:
-            stack.enter_context(held(out, overwrite))
-        trackers = make_trackers(settings.training.track)
-        training, test, files, start = _prepared(task_name, settings, given, progress)
+        processes = processes_here(settings.training.device)
+        progress = progress if processes.first else Silent()
+
+        def hold() -> bool:
+            there = out is not None and out.exists()
+            if out is not None and there:
+                stack.enter_context(held(out, overwrite))
+            return there
+
+        there_already = processes.found(hold)
+        trackers = make_trackers(settings.training.track if processes.first else ())
+        training, test, files, start = _prepared(task_name, settings, given, progress, processes)
         task = training.task
-        folder = out or _new_folder(task_name)  # not made, and nothing removed, before the data are known to be good
-        if not there_already:
-            stack.enter_context(held(folder, overwrite))
-        stack.enter_context(stopping_at_once(lambda: saved_until_now(folder)))
-        clear(folder)
-        save_beginning(folder, task, files, VERSION)
-        beginning = beginning_digests(folder)
+
+        def begin() -> tuple[str, dict[str, str]]:
+            # nothing is made or removed before the data are known to be good
+            folder = out or _new_folder(task_name)
+            if not there_already:
+                stack.enter_context(held(folder, overwrite))
+            stack.enter_context(stopping_at_once(lambda: saved_until_now(folder)))
+            clear(folder)
+            save_beginning(folder, task, files, VERSION)
+            return str(folder), beginning_digests(folder)
+
+        place, beginning = processes.found(begin)
+        folder = Path(place)
         display = stack.enter_context(tracked(progress, trackers, folder, flat(task.settings)))
-        result = fit(training, task.settings.training, folder, display, beginning=beginning)
-        task, result = _refitted(training, result, start, folder, display, beginning)
-        return _finish(folder, training, task, test, result, files)
+        result = fit(training, task.settings.training, folder, display, beginning=beginning, processes=processes)
+        task, result = _refitted(training, result, start, folder, display, beginning, processes)
+        return _finished(folder, training, task, test, result, files, processes)
 
 
 def try_out(
@@ -127,10 +143,12 @@ def try_out(
     check_task(task_name)
     settings = _with_whole_paths(settings)
     settings.check()
+    if several():
+        raise SettingsError("dry_run: it measures one process; start it without torchrun")
     if out is not None:
         check_free(out, overwrite)
     make_trackers(settings.training.track)
-    training, test, files, _ = _prepared(task_name, settings, given, progress)
+    training, test, files, _ = _prepared(task_name, settings, given, progress, ALONE)
     task = training.task
     with tempfile.TemporaryDirectory(prefix="recurra-dry-run-") as name:
         folder = Path(name)
@@ -138,11 +156,12 @@ def try_out(
         measured = measure(training, task.settings.training, folder)
         load_beginning(folder)
     began = time.perf_counter()
-    some = test.inputs[:PREDICTED_ROWS]
-    for answer in Run(folder, task, files, {}).predict_rows(some):
+    run = make_run(folder, task, files, {})
+    some = run.test_inputs(test, PREDICTED_ROWS)
+    for answer in run.predict_rows(some):
         if "error" in answer:
             raise WorkError(f"prediction failed on a test row: {answer['error']}")
-    steps = measured.total_steps
+    steps, sizes = measured.total_steps, task.sizes(training, test)
     every = task.settings.training.evaluate_every or measured.steps_an_epoch
     evaluations = math.ceil(steps / every)
     seconds = steps * measured.step_seconds + evaluations * measured.evaluation_seconds
@@ -150,10 +169,7 @@ def try_out(
     return DryRun(
         task=task_name,
         cell=str(task.settings.model.cell),
-        train_examples=len(training.train.inputs),
-        valid_examples=len(training.valid.inputs),
-        test_examples=len(test.inputs),
-        train_cut=training.train.cut,
+        **{name: sizes[name] for name in ("train_examples", "valid_examples", "test_examples", "train_cut")},
         parameters=sum(one.numel() for one in task.model.parameters()),
         batch_size=task.settings.training.batch_size,
         steps_per_epoch=measured.steps_an_epoch,
@@ -178,12 +194,21 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
     """
     if (folder / SEALED).exists():
         return load_run(folder)
-    with stopping_at_once(lambda: saved_until_now(folder)), held_to_go_on(folder):
-        if (folder / SEALED).exists():  # whoever held it until now has ended it
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stopping_at_once(lambda: saved_until_now(folder)))
+        # they join before the folder is held, and its configuration names the device
+        processes = processes_here(load_beginning(folder)[0].settings.training.device) if several() else ALONE
+        progress = progress if processes.first else Silent()
+
+        def hold() -> bool:
+            stack.enter_context(held_to_go_on(folder))
+            return (folder / SEALED).exists()  # whoever held it until now has ended it
+
+        if processes.found(hold):
             return load_run(folder)
         task, files = load_beginning(folder)
-        trackers = make_trackers(task.settings.training.track)
-        device = choose_device(task.settings.training.device)
+        trackers = make_trackers(task.settings.training.track if processes.first else ())
+        device = processes.device_of(task.settings.training.device)
         task.device = device
         task.model.to(device)
         if not files and given is None:
@@ -193,18 +218,20 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
         again = folder / REFIT if task.settings.training.refit else folder
         start = None if checkpoints(again) else _start(task.settings, device)
         if start is not None:
-            take_weights(task, start)  # a checkpoint of the first training, where there is one, takes their place
-        if task.embeddings_record is not None and not checkpoints(again):
-            task.begin_with(embeddings_again(task.embeddings_record, task.features))
+            task.take_weights(start)  # a checkpoint of the first training, where there is one, takes their place
+        if not checkpoints(again):
+            task.begin_again()
         check_unchanged(files)
-        parts = partition(task.settings.data, task.settings.training.seed, given, stratified=task.stratified)
-        training = _training(task, parts)
+        parts = task.read(task.settings, given)
+        training = task.training(parts)
         test = task.examples(parts.test)
         beginning = beginning_digests(folder)
         with tracked(progress, trackers, folder, flat(task.settings), resumed=True) as display:
-            result = fit(training, task.settings.training, folder, display, resume=True, beginning=beginning)
-            task, result = _refitted(training, result, start, folder, display, beginning, resume=True)
-            return _finish(folder, training, task, test, result, files)
+            result = fit(
+                training, task.settings.training, folder, display, resume=True, beginning=beginning, processes=processes
+            )
+            task, result = _refitted(training, result, start, folder, display, beginning, processes, resume=True)
+            return _finished(folder, training, task, test, result, files, processes)
 
 
 def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
@@ -261,72 +288,91 @@ def _length(kind: str, data: DataSettings) -> tuple[str, Callable[[Any], int]]:
 
 
 def _prepared(
-    task_name: str, settings: TaskSettings, given: Given, progress: ProgressDisplay
-) -> tuple[ManyToOneTraining, Examples, tuple[FileRecord, ...], ManyToOne | None]:
+    task_name: str, settings: TaskSettings, given: Given, progress: ProgressDisplay, processes: Processes
+) -> tuple[TaskTraining, Any, tuple[FileRecord, ...], Task | None]:
     """The data read, the model made: what trains, the test examples, the files, and the task to start from."""
-    device = choose_device(settings.training.device)
+    device = processes.device_of(settings.training.device)
     kind = TASKS[task_name]
     start = _start(settings, device)
     if start is not None:
-        settings = with_structure(settings, start.settings)
-    parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
+        settings = kind.with_structure(settings, start)
+    parts = kind.read(settings, given)
     settings = replace(settings, data=parts.settings)
     task = kind.fit_features(settings, parts.train, device, start)
-    if start is not None and not take_weights(task, start):
+    if start is not None and not task.take_weights(start):
         progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
-    if task.embeddings_record is not None:
-        progress.note(_embeddings_note(task.embeddings_record))
-    training = _training(task, parts)
+    training = task.training(parts)
     test = task.examples(parts.test)
-    for name, examples in (("training", training.train), ("validation", training.valid), ("test", test)):
-        if examples.cut:
-            progress.note(_cut_note(name, examples, task.features))
+    for note in task.notes(training, test):
+        progress.note(note)
     if task.settings.training.batch_size == "auto":
-        found = find_batch_size(training, training.train.lengths, task.settings.training)
+        if training.lengths is None:
+            raise SettingsError(f"batch_size: the task {task_name} cannot try it out; give a number")
+        found = processes.found(partial(find_batch_size, training, training.lengths, task.settings.training))
         progress.note(f"batch_size auto: {found}, found by trial")
         task.settings = replace(task.settings, training=replace(task.settings.training, batch_size=found))
     return training, test, parts.files, start
 
 
-def _training(task: ManyToOne, parts: Parts) -> ManyToOneTraining:
-    return ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
-
-
 def _refitted(
-    training: ManyToOneTraining,
+    training: TaskTraining,
     first: FitResult,
-    start: ManyToOne | None,
+    start: Task | None,
     folder: Path,
     progress: ProgressDisplay,
     beginning: dict[str, str],
+    processes: Processes,
     *,
     resume: bool = False,
-) -> tuple[ManyToOne, FitResult]:
+) -> tuple[Task, FitResult]:
     """The task whose weights the run keeps, and the first training's result with the seconds of both."""
     settings = training.task.settings.training
     if not settings.refit:
         return training.task, first
     again = training.again()
     if start is not None:
-        take_weights(again.task, start)
-    second = refit(again, settings, first, folder, progress, resume=resume, beginning=beginning)
+        again.task.take_weights(start)
+    second = refit(again, settings, first, folder, progress, resume=resume, beginning=beginning, processes=processes)
     return again.task, replace(first, seconds=first.seconds + second.seconds, skipped=first.skipped + second.skipped)
+
+
+def _finished(
+    folder: Path,
+    training: TaskTraining,
+    task: Task,
+    test: Any,
+    fitted: FitResult,
+    files: tuple[FileRecord, ...],
+    processes: Processes,
+) -> Run:
+    """The run: the first process ends it, the others have its weights and take its result over."""
+    run: Run | None = None
+
+    def end() -> dict[str, Any]:
+        nonlocal run
+        run = _finish(folder, training, task, test, fitted, files, processes.count)
+        return dict(run.result)
+
+    result = processes.found(end)
+    task.model.eval()
+    return run or make_run(folder, task, files, result)
 
 
 def _finish(
     folder: Path,
-    training: ManyToOneTraining,
-    task: ManyToOne,
-    test: Examples,
+    training: TaskTraining,
+    task: Task,
+    test: Any,
     fitted: FitResult,
     files: tuple[FileRecord, ...],
+    processes: int,
 ) -> Run:
     """Score, write the result and the report, and seal the folder."""
     began = time.perf_counter()
     score = task.score(test)
     seconds = time.perf_counter() - began
-    baselines = task.fit_baselines(training.train, training.valid)
-    save_baselines(folder, baselines)
+    baselines = task.fit_baselines(training)
+    save_baselines(folder, task, baselines)
     result: dict[str, Any] = {
         **score.metrics,
         **{f"valid_{name}": value for name, value in fitted.best.items()},
@@ -341,15 +387,11 @@ def _finish(
         "training_seconds": round(fitted.seconds, 3),
         "test_seconds": round(seconds, 3),
         "peak_memory_bytes": _peak_memory(),
-        "train_examples": len(training.train.inputs),
-        "valid_examples": len(training.valid.inputs),
-        "test_examples": len(test.inputs),
-        "train_cut": training.train.cut,
-        "valid_cut": training.valid.cut,
-        "test_cut": test.cut,
+        **task.sizes(training, test),
         **({"embeddings_found": round(found.share, 6)} if (found := training.task.embeddings_record) else {}),
         "device": str(task.device),
         "threads": task.settings.training.threads or torch.get_num_threads(),
+        "processes": processes,
         "versions": {
             "recurra": VERSION,
             "torch": torch.__version__,
@@ -358,25 +400,16 @@ def _finish(
         },
         "data": [asdict(record) for record in files],
     }
-    run = Run(folder, task, files, result)
+    run = make_run(folder, task, files, result)
     task.model.eval()
-    REPORTS[task.name](run, training, test, score, fitted.history)
-    write_card(run, training, test)
+    report, words = REPORTS[task.name]
+    report(run, training, test, score, fitted.history)
+    write_card(run, training, words(run, training, test))
     save_end(run, VERSION)
     return run
 
 
-def _embeddings_note(record: EmbeddingsRecord) -> str:
-    name = Path(record.path).name
-    return f"embeddings: {record.found:,} of {record.tokens:,} tokens have a vector in {name} ({record.share:.1%})"
-
-
-def _cut_note(part: str, examples: Examples, features: Features) -> str:
-    kind, unit = ("texts", UNITS[features.unit]) if isinstance(features, TextFeatures) else ("series", "steps")
-    return f"{examples.cut:,} of {len(examples.inputs):,} {part} {kind} were cut to {features.max_length:,} {unit}"
-
-
-def _start(settings: TaskSettings, device: torch.device) -> ManyToOne | None:
+def _start(settings: TaskSettings, device: torch.device) -> Task | None:
     """The task to start from, where the settings name a run."""
     return load_run(Path(settings.training.init), device).parts if settings.training.init else None
 
@@ -387,8 +420,8 @@ def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
     def whole(value: str) -> str:
         return value if as_fraction(value) is not None else str(Path(value).absolute())
 
-    data, embeddings, init = settings.data, settings.text.embeddings, settings.training.init
-    return replace(
+    data, init = settings.data, settings.training.init
+    settings = replace(
         settings,
         data=replace(
             data,
@@ -396,9 +429,12 @@ def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
             valid=whole(data.valid),
             test=whole(data.test),
         ),
-        text=replace(settings.text, embeddings=embeddings and str(Path(embeddings).absolute())),
         training=replace(settings.training, init=init and str(Path(init).absolute())),
     )
+    if isinstance(settings, ManyToOneSettings) and settings.text.embeddings:
+        embeddings = str(Path(settings.text.embeddings).absolute())
+        settings = replace(settings, text=replace(settings.text, embeddings=embeddings))
+    return settings
 
 
 def _new_folder(task_name: str) -> Path:

@@ -1,19 +1,22 @@
 """What each of several processes does in tests: `torchrun … -m training.processes_child FOLDER`.
 
-Every variant's training, each process with a folder of its own name; the weights of each go to FOLDER.
+Every variant's training, each process with a folder of its own name; the weights of each go to FOLDER. Then one that
+the second process is told to stop, and that goes on.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
 from safetensors.torch import save_file
 
 from recurra.training.processes import processes_here
+from recurra.training.protocol import Interrupted
 
-from .ragged import VARIANTS, train
+from .ragged import VARIANTS, Ragged, train
 
 
 def main(folder: Path) -> None:
@@ -21,8 +24,23 @@ def main(folder: Path) -> None:
     for number, name in enumerate(VARIANTS):
         own = folder / f"{number}-process-{processes.rank}"
         ragged, result = train(name, own, processes)
-        save_file(ragged.model.state_dict(), folder / f"{number}-{processes.rank}.safetensors")
+        save(ragged, folder / f"{number}-{processes.rank}.safetensors")
         (folder / f"{number}-{processes.rank}.json").write_text(json.dumps(result.history))
+
+    def stop(count: int) -> None:
+        if count == 8 and processes.rank == 1:
+            signal.raise_signal(signal.SIGHUP)
+
+    try:
+        train("carried", folder / "stopped", processes, stop)
+    except Interrupted as error:
+        (folder / f"stopped-{processes.rank}.txt").write_text(str(error))
+    ragged, _ = train("carried", folder / "stopped", processes, resume=True)
+    save(ragged, folder / f"resumed-{processes.rank}.safetensors")
+
+
+def save(ragged: Ragged, path: Path) -> None:
+    save_file({**ragged.model.state_dict(), **{f"carried {name}": one for name, one in ragged.carried().items()}}, path)
 
 
 if __name__ == "__main__":

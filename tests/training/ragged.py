@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "both directions, twice": (
         {"cell": "lstm", "bidirectional": True, "num_layers": 2, "dropout": 0.3, "variational": True}, {"batch_size": 4}
     ),
+    "carried": ({"cell": "gru", **EVERYTHING}, {"batch_size": 5}),
     "one row": ({"cell": "rnn", "recurrent_dropout": 0.3}, {"batch_size": 1}),
 }  # fmt: skip
 
@@ -42,17 +44,25 @@ class Batch(NamedTuple):
 
 
 class Ragged:
-    """Three classes; a parameter of the model has a gradient from few rows only, and another one from none."""
+    """Three classes; a parameter of the model has a gradient from few rows only, and another one from none.
+
+    Args:
+        twice: every row goes through the model twice, as for R-Drop.
+        carries: what a row's place in the batch answered is added to what it answers in the next one.
+    """
 
     metric = "loss"
     higher_is_better = False
 
-    def __init__(self, batch_size: int, twice: bool, **model: Any) -> None:
+    def __init__(self, batch_size: int, twice: bool, carries: bool, **model: Any) -> None:
         draw = generator("ragged")
         self.values = torch.randn(EXAMPLES, LONGEST, 4, generator=draw, dtype=torch.float64)
         self.lengths = torch.randint(0, LONGEST + 1, (EXAMPLES,), generator=draw)
         self.targets = torch.randint(0, 3, (EXAMPLES,), generator=draw)
-        self.batch_size, self.twice = batch_size, twice
+        self.batch_size, self.twice, self.carries = batch_size, twice, carries
+        self.state: Tensor | None = None
+        self.before_batch: Callable[[int], None] = lambda count: None
+        self.batches_made = 0
         with torch.random.fork_rng():
             torch.manual_seed(seed_of("weights"))
             body = SequenceModel(model.pop("cell"), 4, 5, 3, **model)
@@ -62,9 +72,12 @@ class Ragged:
 
     def plan(self, epoch: int) -> list[list[int]]:
         order = torch.randperm(EXAMPLES, generator=generator("order", epoch)).tolist()
-        return [order[i : i + self.batch_size] for i in range(0, EXAMPLES, self.batch_size)]
+        batches = [order[i : i + self.batch_size] for i in range(0, EXAMPLES, self.batch_size)]
+        return batches[:-1] if self.carries else batches
 
     def batch(self, indices: list[int], step_seed: int) -> Batch:
+        self.before_batch(self.batches_made)
+        self.batches_made += 1
         lengths = self.lengths[indices]
         values = self.values[indices, : max(1, int(lengths.max()))]
         values = values + 0.1 * torch.randn(values.shape, generator=generator(step_seed))
@@ -81,8 +94,17 @@ class Ragged:
         logits = parts["body"].run(entered_zeros(parts["frontend"](inputs.values), inputs.lengths))[0]
         if bool(marked.any()):
             logits = logits + marked[:, None] * self.model.get_parameter("marked")[:, 0]
+        if self.carries and self.model.training:
+            logits = logits if self.state is None else logits + self.state
+            self.state = logits.detach().tanh()
         weights = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
         return F.cross_entropy(logits, targets, weights, reduction="sum"), weights[targets].sum()
+
+    def carried(self) -> dict[str, Tensor]:
+        return {} if self.state is None else {"state": self.state}
+
+    def carry(self, tensors: dict[str, Tensor]) -> None:
+        self.state = tensors.get("state")
 
     def evaluate(self) -> dict[str, float]:
         batch = self.batch(list(range(EXAMPLES)), 0)
@@ -93,10 +115,17 @@ class Ragged:
         return f"rows {', '.join(map(str, indices))}"
 
 
-def train(name: str, folder: Path, processes: Processes = ALONE, **changes: Any) -> tuple[Ragged, FitResult]:
+def train(
+    name: str,
+    folder: Path,
+    processes: Processes = ALONE,
+    before_batch: Callable[[int], None] = lambda count: None,
+    resume: bool = False,
+) -> tuple[Ragged, FitResult]:
     """A variant's training of STEPS steps."""
     model, training = VARIANTS[name]
-    ragged = Ragged(training["batch_size"], "twice" in name, **model)
+    ragged = Ragged(training["batch_size"], "twice" in name, name == "carried", **model)
+    ragged.before_batch = before_batch
     few = {"max_steps": STEPS, "evaluate_every": 7, "epochs": 100, "patience": 0, "lr": 0.02, "clip_norm": 0.5}
-    settings = TrainingSettings(threads=1, weight_decay=0.1, **{**few, **training, **changes})
-    return ragged, fit(ragged, settings, folder, Silent(), processes=processes)
+    settings = TrainingSettings(threads=1, weight_decay=0.1, **{**few, **training})
+    return ragged, fit(ragged, settings, folder, Silent(), processes=processes, resume=resume)

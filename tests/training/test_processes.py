@@ -58,6 +58,27 @@ def test_two_processes_have_the_weights_of_one_after_twenty_steps(together, tmp_
 
 
 @needs_gloo
+def test_a_state_is_carried_by_rows(together, tmp_path):
+    alone, _ = train("carried", tmp_path)
+    number = list(VARIANTS).index("carried")
+    parts = [load_file(together / f"{number}-{rank}.safetensors")["carried state"] for rank in (0, 1)]
+    joined = torch.stack([parts[row % 2][row // 2] for row in range(5)])
+    assert torch.allclose(joined, alone.carried()["state"], rtol=0, atol=1e-9)
+
+
+@needs_gloo
+def test_all_stop_at_the_same_step_when_one_is_told_to_and_go_on_to_the_same_weights(together, tmp_path):
+    told = [(together / f"stopped-{rank}.txt").read_text() for rank in (0, 1)]
+    assert "training was stopped by SIGHUP after step 10 and is saved" in told[1]
+    assert "training was stopped by SIGTERM after step 10 and is saved" in told[0]
+    alone, _ = train("carried", tmp_path)
+    for rank in (0, 1):
+        resumed = load_file(together / f"resumed-{rank}.safetensors")
+        for key, tensor in alone.model.state_dict().items():
+            assert torch.allclose(resumed[key], tensor, rtol=0, atol=1e-9), key
+
+
+@needs_gloo
 def test_the_first_process_alone_writes(together):
     for number in range(len(VARIANTS)):
         assert (together / f"{number}-process-0" / "metrics.jsonl").exists()

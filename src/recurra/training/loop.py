@@ -28,7 +28,7 @@ from recurra.training.checkpoint import Checkpoint, Tally, TrainingState
 from recurra.training.devices import check_precision, forked_generators, threads
 from recurra.training.interruption import stop_requests
 from recurra.training.optimisation import make_optimiser, optimiser_tensors, restore_optimiser
-from recurra.training.processes import ALONE, Processes
+from recurra.training.processes import ALONE, Processes, share
 from recurra.training.progress import ProgressDisplay
 from recurra.training.protocol import Interrupted, Trainable, how_to_go_on
 from recurra.training.schedule import rate_factor
@@ -192,9 +192,7 @@ class Training:
             raise RunError(
                 f"{earlier[0]} belongs to an earlier training; go on with it (--resume), or give another --out"
             )
-        # machines of another kind may have made first weights with other last bits
-        self.processes.copy_first(list(self.model.state_dict().values()))
-        self.model.train()
+        self._begin_together()
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint; start anew where there is none.
@@ -202,21 +200,14 @@ class Training:
         Raises:
             RunError: the checkpoint is damaged, or of another model, other settings or other data.
         """
-        found = files.load_checkpoint(self.folder, limit=8 * _bytes(self.model.state_dict()) + 2**26)
-        if found is not None:
-            self._check_beginning(found)
-            self._check_settings(found.settings)
-            try:
-                self._restore(found)
-            except (LookupError, ValueError, RuntimeError) as error:
-                raise RunError(f"the checkpoint of {self.folder} is not of this training: {error}") from error
-            self.notes = _differences(found.surroundings, self._surroundings())
-            self._elapsed = self._saved = self.state.seconds
-            self._began = time.perf_counter() - self._elapsed
-        # and nothing is written before all have read
-        self.processes.copy_first(list(self.model.state_dict().values()))
+        step = self.processes.found(self._read)
+        if not self.processes.first and self._read() != step:
+            raise RunError(
+                f"{self.folder}: process {self.processes.rank} finds the checkpoint of step {self.state.step} there and the "
+                f"first process that of step {step}; to go on, all machines need the same folder"
+            )
+        self._begin_together()
         self._write_metrics()
-        self.model.train()
 
     def agree(self, signal: int | None) -> int | None:
         """The signal that told this process or another one to stop; the clock of all is then the first one's."""
@@ -319,6 +310,7 @@ class Training:
             tensors["optimiser"] = optimiser_tensors(self.model, self.optimiser)
             tensors["best"] = self.best
             tensors["average"] = self.average.tensors if self.average else {}
+            tensors["carried"] = self._carried()
         if self.processes.first:
             files.save_checkpoint(
                 self.folder,
@@ -374,6 +366,29 @@ class Training:
             self.notes,
         )
 
+    def _read(self) -> int:
+        """Take over the folder's checkpoint, where there is one; the steps taken until then."""
+        found = files.load_checkpoint(self.folder, limit=8 * _bytes(self.model.state_dict()) + 2**26)
+        if found is not None:
+            self._check_beginning(found)
+            self._check_settings(found.settings)
+            try:
+                self._restore(found)
+            except (LookupError, ValueError, RuntimeError) as error:
+                raise RunError(f"the checkpoint of {self.folder} is not of this training: {error}") from error
+            self.notes = _differences(found.surroundings, self._surroundings())
+            self._elapsed = self._saved = self.state.seconds
+            self._began = time.perf_counter() - self._elapsed
+        return self.state.step
+
+    def _begin_together(self) -> None:
+        """All have the first process's weights, whose last bits may be others on another kind of machine.
+
+        None of them writes before all have read.
+        """
+        self.processes.begin(list(self.model.state_dict().values()))
+        self.model.train()
+
     def _found(self) -> dict[str, float]:
         """The metrics that the first process measures, and its clock after that."""
 
@@ -383,6 +398,17 @@ class Training:
 
         metrics, self._elapsed = self.processes.found(measured)
         return metrics
+
+    def _carried(self) -> dict[str, Tensor]:
+        """What goes over from batch to batch, the rows of all processes together."""
+        own = self.trainable.carried()
+        names = self.processes.add([], [float(len(own))])[0]
+        if names != self.processes.count * len(own):
+            raise SettingsError(
+                f"batch_size: it is smaller than the number of processes, {self.processes.count}, and each needs a row "
+                "that goes on from batch to batch; give a larger batch_size, or start fewer processes"
+            )
+        return {name: self.processes.joined_rows(tensor) for name, tensor in sorted(own.items())}
 
     def _write_metrics(self) -> None:
         if self.processes.first:
@@ -463,7 +489,7 @@ class Training:
 
     def _check_settings(self, earlier: dict[str, Any]) -> None:
         now = _plain(self.settings)
-        earlier = _plain(TrainingSettings()) | earlier  # a setting that is newer than the checkpoint had its default
+        earlier = _plain(type(self.settings)()) | earlier  # a setting that is newer than the checkpoint had its default
         for name in sorted(now.keys() | earlier.keys()):
             if name not in FREE_ON_RESUME and now.get(name) != earlier.get(name):
                 raise RunError(
@@ -487,6 +513,8 @@ class Training:
             _check_alike("average", average, self.average.tensors)
             for name, tensor in average.items():
                 self.average.tensors[name].copy_(tensor)
+        carried = found.tensors.get("carried", {})
+        self.trainable.carry({name: share(tensor, self.processes) for name, tensor in carried.items()})
         self._batches = self._plan(self.state.epoch)
         if self.state.position >= len(self._batches):
             raise ValueError(

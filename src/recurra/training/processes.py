@@ -60,6 +60,17 @@ class Processes:
         """Whether this one evaluates, writes and speaks."""
         return self.rank == 0
 
+    def device_of(self, name: str) -> torch.device:
+        """The device of this process.
+
+        Args:
+            name: as for `choose_device`; of several processes that with which they were joined.
+
+        Raises:
+            SettingsError: there is no such device.
+        """
+        return choose_device(name)
+
     def say(self, signal: int | None, seconds: float) -> Word:
         """Give this process's signal and clock to all, with the next message; what all agreed on with the last one."""
         return Word(signal, seconds)
@@ -81,15 +92,15 @@ class Processes:
         """
         return find()
 
-    def copy_first(self, tensors: list[Tensor]) -> None:
-        """Give the first process's tensors to all, in place.
+    def begin(self, weights: list[Tensor]) -> None:
+        """Begin a training: all have the first process's weights, in place; nothing is agreed on yet.
 
         Raises:
             WorkError: another process is gone.
         """
 
-    def joined_rows(self, own: Tensor, total: int) -> Tensor:
-        """[total, …] of the rows that `share` dealt: those of this process, and those of all others.
+    def joined_rows(self, own: Tensor) -> Tensor:
+        """All rows of which `share` dealt this process its own [B, …].
 
         Raises:
             WorkError: another process is gone.
@@ -114,6 +125,10 @@ class Together(Processes):
         # words go by way of the CPU, and apart from the gradients: whoever waits for an evaluation waits in patience
         self._words = torch.distributed.new_group(backend="gloo", timeout=timedelta(days=FOUND_DAYS))
         self._neighbours = self._process_ids()
+
+    def device_of(self, name: str) -> torch.device:
+        """As in `Processes`."""
+        return self.device
 
     def say(self, signal: int | None, seconds: float) -> Word:
         """As in `Processes`."""
@@ -152,15 +167,17 @@ class Together(Processes):
         self._from_first(json.dumps({"found": here}).encode())
         return here
 
-    def copy_first(self, tensors: list[Tensor]) -> None:
+    def begin(self, weights: list[Tensor]) -> None:
         """As in `Processes`."""
+        self._said = self._agreed = Word(None, 0.0)
         with self._all_there():
-            for one in tensors:
+            for one in weights:
                 torch.distributed.broadcast(one, 0)
 
-    def joined_rows(self, own: Tensor, total: int) -> Tensor:
+    def joined_rows(self, own: Tensor) -> Tensor:
         """As in `Processes`."""
-        whole = own.new_zeros(total, *own.shape[1:])
+        total = int(self.add([], [float(own.shape[0])])[0])
+        whole = torch.zeros(total, *own.shape[1:], dtype=own.dtype, device=own.device)
         whole[self.rank :: self.count] = own
         with self._all_there():
             torch.distributed.all_reduce(whole)
@@ -201,6 +218,11 @@ class Together(Processes):
         return "another process has ended, or does not answer"
 
 
+def several() -> bool:
+    """Whether torchrun started more processes than this one."""
+    return _from_environment("WORLD_SIZE", 1) > 1
+
+
 def processes_here(device_name: str) -> Processes:
     """This process alone, or where torchrun started several, those joined; the same ones in every later call.
 
@@ -210,9 +232,9 @@ def processes_here(device_name: str) -> Processes:
     Raises:
         SettingsError: the device cannot be shared out, or the machines start different numbers of processes.
     """
-    count = _from_environment("WORLD_SIZE", 1)
-    if count == 1:
+    if not several():
         return ALONE
+    count = _from_environment("WORLD_SIZE", 1)
     here, rank, local_rank = (_from_environment(name, 0) for name in ("LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK"))
     if not here or count % here:
         raise SettingsError(
@@ -235,29 +257,35 @@ def _join(kind: str, here: int, machines: int, rank: int, count: int, local_rank
     return Together(joined.device, rank, count, local_rank)
 
 
-def share(batch: Any, processes: Processes) -> tuple[Any, int]:
-    """This process's rows of a batch, and how many rows there are in all.
+def share(batch: Any, processes: Processes) -> Any:
+    """This process's rows of a batch.
 
     Every row is dealt to one process: row n to process n modulo their number, so that rows in the order of their
     lengths are dealt evenly. They keep the padding of the whole batch, for which noise is drawn.
 
     Args:
-        batch: a tensor, a Sequence, or a tuple or NamedTuple of such; the first dimension of each is the row.
+        batch: a tensor or a Sequence, whose first dimension is the row; a tuple or NamedTuple of such; what is neither
+            stays as it is.
         processes: among whom it is dealt.
-
-    Returns:
-        the same kind of batch, with no rows where there are fewer than processes, and the rows of the whole one.
     """
-    if isinstance(batch, Sequence):
-        values = map_values(lambda part: share(part, processes)[0], batch.values)
-        return Sequence(values, share(batch.lengths, processes)[0]), batch.batch_size
     if isinstance(batch, Tensor):
-        return batch[processes.rank :: processes.count].contiguous(), batch.shape[0]
+        return batch[processes.rank :: processes.count].contiguous()
+    if isinstance(batch, Sequence):
+        values = map_values(lambda part: share(part, processes), batch.values)
+        return Sequence(values, share(batch.lengths, processes))
     if isinstance(batch, tuple):
         parts = [share(part, processes) for part in batch]
-        dealt = [part for part, _ in parts]
-        return (type(batch)(*dealt) if hasattr(batch, "_fields") else tuple(dealt)), parts[0][1]
-    raise TypeError(f"a batch holds {type(batch).__name__}, expected tensors and Sequences, in tuples")
+        return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
+    return batch
+
+
+def count_rows(batch: Any) -> int:
+    """Rows of a batch: the first dimension of the first tensor in it; 0 where there is none."""
+    if isinstance(batch, Sequence):
+        return batch.batch_size
+    if isinstance(batch, Tensor):
+        return batch.shape[0]
+    return next((rows for part in batch if (rows := count_rows(part))), 0) if isinstance(batch, tuple) else 0
 
 
 def _from_environment(name: str, default: int) -> int:

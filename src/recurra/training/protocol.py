@@ -27,7 +27,10 @@ class Trainable(Protocol):
         ...
 
     def batch(self, indices: list[int], step_seed: int) -> Any:
-        """A batch on the model's device, augmented by a pure function of the indices and `step_seed`."""
+        """A batch on the model's device, augmented by a pure function of the indices and `step_seed`.
+
+        Of several processes each makes the whole batch, and takes its rows (`recurra.training.processes.share`).
+        """
         ...
 
     def size(self, batch: Any) -> tuple[int, int]:
@@ -36,6 +39,21 @@ class Trainable(Protocol):
 
     def loss(self, batch: Any) -> tuple[Tensor, Tensor | float]:
         """The sum of the losses over the targets of a batch, and how many targets; the forward pass included."""
+        ...
+
+    def carried(self) -> dict[str, Tensor]:
+        """What goes over from batch to batch beside the weights, by name; empty where batches know no order.
+
+        The first dimension is the row of a batch: of several processes each carries its own rows.
+        """
+        ...
+
+    def carry(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `carried` gave, on resume.
+
+        Raises:
+            ValueError: it is not of this training.
+        """
         ...
 
     def evaluate(self) -> dict[str, float]:

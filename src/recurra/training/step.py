@@ -17,7 +17,7 @@ from recurra.randomness import rows_dealt, seed_of
 from recurra.settings.groups import TrainingSettings
 from recurra.training.devices import seed_generators
 from recurra.training.optimisation import clip_factor, gradient_norm, gradients_of, scale, set_rate
-from recurra.training.processes import ALONE, Processes, share
+from recurra.training.processes import ALONE, Processes, count_rows, share
 from recurra.training.protocol import Trainable
 
 LESS_MEMORY = (
@@ -123,9 +123,10 @@ def _backward(
     """Add the gradient of this process's rows of a batch; the sum of their losses, and their targets."""
     with contextlib.ExitStack() as stack:
         if processes.count > 1:
-            batch, rows = share(batch, processes)
+            rows = count_rows(batch)
             if rows <= processes.rank:  # fewer rows than processes: there is none for this one
                 return 0.0, 0.0
+            batch = share(batch, processes)
             stack.enter_context(rows_dealt(rows, processes.rank, processes.count))
         with autocast:
             loss, count = trainable.loss(batch)
