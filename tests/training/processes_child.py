@@ -1,12 +1,13 @@
-"""What each of several processes does in tests: `torchrun … -m training.processes_child FOLDER`.
+"""What each of several processes does in tests: `torchrun … -m training.processes_child FOLDER [kill]`.
 
 Every variant's training, each process with a folder of its own name; the weights of each go to FOLDER. Then one that
-the second process is told to stop, and that goes on.
+the second process is told to stop, and that goes on. With `kill` the second one kills itself in mid-training.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -17,6 +18,16 @@ from recurra.training.processes import processes_here
 from recurra.training.protocol import Interrupted
 
 from .ragged import VARIANTS, Ragged, train
+
+
+def kill(folder: Path) -> None:
+    processes = processes_here("cpu")
+
+    def end(count: int) -> None:
+        if count == 4 and processes.rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train("carried", folder, processes, end)
 
 
 def main(folder: Path) -> None:
@@ -44,4 +55,4 @@ def save(ragged: Ragged, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    kill(Path(sys.argv[1])) if "kill" in sys.argv else main(Path(sys.argv[1]))

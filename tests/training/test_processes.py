@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+import recurra
+from recurra.training.checkpoint import checkpoints
 
 from .ragged import VARIANTS, train
 from .tiny import without_times
@@ -76,6 +81,55 @@ def test_all_stop_at_the_same_step_when_one_is_told_to_and_go_on_to_the_same_wei
         resumed = load_file(together / f"resumed-{rank}.safetensors")
         for key, tensor in alone.model.state_dict().items():
             assert torch.allclose(resumed[key], tensor, rtol=0, atol=1e-9), key
+
+
+@needs_gloo
+def test_a_process_that_is_killed_ends_the_others_with_a_sentence(tmp_path):
+    with torchrun("training.processes_child", str(tmp_path / "run"), "kill") as started:
+        _, err = started.communicate(timeout=120)
+    assert started.returncode == 1
+    assert (
+        "process 1 of 2 has ended in the middle of the training, so process 0 of 2 stops too; what the run folder's "
+        "last checkpoint holds is saved, and `recurra train --resume` goes on from there"
+    ) in err
+
+
+@needs_gloo
+def test_a_run_of_two_processes_is_stopped_goes_on_and_is_that_of_one(tmp_path):
+    """The command under torchrun: one folder, one sentence, one table, one last line."""
+    data, together = tmp_path / "reviews.csv", tmp_path / "together"
+    rows = [f"a {one} film {number},{one}" for number in range(30) for one in ("charming", "dull")]
+    data.write_text("\n".join(["text,label", *rows, ""]))
+    chosen = {"max_steps": 150, "epochs": 100, "hidden_size": 8, "checkpoint_every": 0, "patience": 0, "threads": 1}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in chosen.items()]
+    with torchrun("recurra", "train", "classify", f"--data={data}", f"--out={together}", *options) as started:
+        while not checkpoints(together) and started.poll() is None:
+            time.sleep(0.02)
+        started.terminate()
+        out, err = started.communicate(timeout=120)
+    assert started.returncode != 0
+    assert out == ""
+    assert re.findall("^recurra.*", err, re.M) == [
+        f"recurra: training was stopped by SIGTERM after step {stopped_at(together)} and is saved; "
+        f"go on with: recurra train --resume {together}"
+    ]
+    with torchrun("recurra", "train", "--resume", str(together)) as started:
+        out, err = started.communicate(timeout=120)
+    assert started.returncode == 0, err
+    lines = out.splitlines()
+    assert lines[-1] == str(together)
+    assert lines.count(str(together)) == sum(line.startswith("metric") for line in lines) == 1
+    run = recurra.load(together)
+    alone = recurra.train("classify", data=data, out=tmp_path / "alone", **chosen)
+    assert (run.result["processes"], alone.result["processes"]) == (2, 1)
+    assert sorted(path.name for path in together.iterdir()) == sorted(path.name for path in alone.path.iterdir())
+    assert run.evaluate()["loss"] == pytest.approx(alone.evaluate()["loss"], abs=1e-4)
+    for name, tensor in load_file(alone.path / "model.safetensors").items():
+        assert torch.allclose(load_file(together / "model.safetensors")[name], tensor, rtol=0, atol=1e-4), name
+
+
+def stopped_at(folder: Path) -> int:
+    return int(checkpoints(folder)[0].stem.removeprefix("step-"))
 
 
 @needs_gloo

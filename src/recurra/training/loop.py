@@ -203,8 +203,8 @@ class Training:
         step = self.processes.found(self._read)
         if not self.processes.first and self._read() != step:
             raise RunError(
-                f"{self.folder}: process {self.processes.rank} finds the checkpoint of step {self.state.step} there and the "
-                f"first process that of step {step}; to go on, all machines need the same folder"
+                f"{self.folder}: process {self.processes.rank} finds the checkpoint of step {self.state.step} there, "
+                f"and the first one that of step {step}; to go on, all machines need the same folder"
             )
         self._begin_together()
         self._write_metrics()
