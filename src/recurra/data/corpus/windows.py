@@ -127,10 +127,12 @@ def window_lengths(
     if seed is None or steps <= bptt_length:
         return [min(bptt_length, steps - first) for first in range(0, steps, bptt_length)]
     rng = numpy_generator(seed, "windows", epoch)
-    lengths = [int(rng.integers(1, bptt_length + 1))]
-    while (left := steps - sum(lengths)) > 0:
-        length = _varied_length(bptt_length, rng) if varied else bptt_length
+    lengths = []
+    left, length = steps, int(rng.integers(1, bptt_length + 1))
+    while left > 0:
         lengths.append(min(length, left))
+        left -= length
+        length = _varied_length(bptt_length, rng) if varied else bptt_length
     return lengths
 
 
