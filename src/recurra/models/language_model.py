@@ -13,13 +13,17 @@ from torch.nn import functional as F
 from recurra.cells import Cell
 from recurra.errors import InputError, SettingsError, ShapeError
 from recurra.nn import Noise, Recurrent, RecurrentState
+from recurra.nn.checkpointing import MB, choose_segment, run_in_segments, saved_bytes
 from recurra.nn.door import enter
 from recurra.nn.linear_cross_entropy import BLOCK_BYTES, IGNORED, linear_cross_entropy
 from recurra.nn.noise import dropout_mask
 from recurra.nn.recurrent_steps import RecurrentSteps
 from recurra.sequence import Padding, check_lengths, valid_mask
 from recurra.settings.names import Initialization
+from recurra.state import leaves
 
+PROBE_STEPS = 16
+PEAK_OVER_KEPT = 2.5  # found on a CPU: 1.2 to 1.4 with fused kernels, 2.4 with the loop
 EMBEDDING_STD = 0.1  # smaller than torch's 1: logits of tied weights begin near zero
 
 
@@ -40,6 +44,13 @@ class LanguageModelLoss(NamedTuple):
     """The penalties on the outputs, scaled to be added to `nats`; a scalar, 0 where there are none."""
     state: LanguageModelState
     """After the window."""
+
+
+class _Carried(NamedTuple):
+    """From one segment to the next: the state, and the last outputs [B, 1, H]; None before the first."""
+
+    state: LanguageModelState
+    last: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -210,8 +221,15 @@ class LanguageModel(nn.Module):
         Raises:
             ShapeError: tokens, lengths, resets or the state do not fit.
         """
+        if lengths is not None and tokens.dim() == 2:
+            lengths = check_lengths(lengths, tokens.shape[0], tokens.shape[1], "LanguageModel")
+            valid = valid_mask(lengths, tokens.shape[1], tokens.device)
+            tokens = torch.where(valid.flip(1) if padding == "left" else valid, tokens, 0)
+        self.check_tokens(tokens, 2, "LanguageModel")
+        if noise is None:
+            noise = self._draw(*tokens.shape)
         features, _, state = self._features(tokens, state, lengths, resets, padding, noise)
-        return self.decoder(features), state
+        return self._score(features), state
 
     def loss(
         self,
@@ -225,6 +243,7 @@ class LanguageModel(nn.Module):
         label_smoothing: float = 0.0,
         activation_penalty: float = 0.0,
         slowness_penalty: float = 0.0,
+        segment: int = 0,
         block_bytes: int = BLOCK_BYTES,
     ) -> LanguageModelLoss:
         """The cost of a window, without ever holding all its logits.
@@ -239,6 +258,7 @@ class LanguageModel(nn.Module):
             label_smoothing: share of a target's probability spread over all tokens.
             activation_penalty: α.
             slowness_penalty: β.
+            segment: steps between checkpoints in time (see `segment_length`); 0: none.
             block_bytes: bytes of logits in memory at a time.
 
         Raises:
@@ -249,30 +269,80 @@ class LanguageModel(nn.Module):
                 f"LanguageModel.loss: targets are {targets.dtype} of shape {list(targets.shape)}, "
                 f"expected int64 of the tokens' shape {list(tokens.shape)}"
             )
-        features, outputs, state = self._features(tokens, state, lengths, resets, "right", noise, mapped=False)
-        valid = None if lengths is None else valid_mask(lengths, tokens.shape[1], tokens.device)
-        if valid is not None:
-            targets = torch.where(valid, targets, IGNORED)
-        mapped = features if self.projection is None else self.projection(features)
-        nats, count = linear_cross_entropy(
-            mapped.flatten(0, 1),
-            self.decoder.weight,
-            self.decoder.bias,
-            targets.flatten(),
-            label_smoothing=label_smoothing,
-            block_bytes=block_bytes,
-        )
-        penalty = nats.new_zeros(())
-        if activation_penalty:  # outputs beyond the lengths are zero
-            penalty = penalty + activation_penalty * features.square().mean(-1).sum()
-        if slowness_penalty and tokens.shape[1] > 1:
-            change = (outputs[:, 1:] - outputs[:, :-1]).square().mean(-1)
-            if valid is not None:
-                change = torch.where(valid[:, 1:], change, 0.0)
-            if resets is not None:
-                change = torch.where(resets[:, 1:], 0.0, change)
-            penalty = penalty + slowness_penalty * change.sum()
-        return LanguageModelLoss(nats, count, penalty, state)
+        if lengths is not None and tokens.dim() == 2:
+            lengths = check_lengths(lengths, tokens.shape[0], tokens.shape[1], "LanguageModel.loss")
+            valid = valid_mask(lengths, tokens.shape[1], tokens.device)
+            tokens, targets = torch.where(valid, tokens, 0), torch.where(valid, targets, IGNORED)
+        self.check_tokens(tokens, 2, "LanguageModel.loss")
+        rows, steps = tokens.shape
+        goes_on = torch.ones_like(tokens, dtype=torch.bool) if resets is None else ~resets
+        goes_on = goes_on if lengths is None else goes_on & valid_mask(lengths, steps, tokens.device)
+        if noise is None:
+            noise = self._draw(rows, steps)
+
+        def run(start: int, stop: int, carried: _Carried) -> tuple[tuple[Tensor, Tensor, Tensor], _Carried]:
+            """The three sums of these steps; called again in the backward pass where segments are asked for."""
+            features, outputs, state = self._features(
+                tokens[:, start:stop],
+                carried.state,
+                None if lengths is None else (lengths - start).clamp(0, stop - start),
+                None if resets is None else resets[:, start:stop],
+                "right",
+                noise.steps(start, stop),
+            )
+            nats, count = linear_cross_entropy(
+                (features if self.projection is None else self.projection(features)).flatten(0, 1),
+                self.decoder.weight,
+                self.decoder.bias,
+                targets[:, start:stop].flatten(),
+                label_smoothing=label_smoothing,
+                block_bytes=block_bytes,
+            )
+            penalty = nats.new_zeros(())
+            if activation_penalty:  # outputs beyond the lengths are zero
+                penalty = penalty + activation_penalty * features.square().mean(-1).sum()
+            if slowness_penalty:
+                penalty = penalty + slowness_penalty * _changes(outputs, carried.last, goes_on[:, start:stop])
+            return (nats, count, penalty), _Carried(state, outputs[:, -1:])
+
+        begin = _Carried(self.initial_state(rows) if state is None else state, None)
+        sums, end = run_in_segments(run, begin, steps, segment)
+        nats, count, penalty = (torch.stack(column).sum() for column in zip(*sums, strict=True))
+        return LanguageModelLoss(nats, count, penalty, end.state)
+
+    def segment_length(self, batch_size: int, steps: int, memory: float) -> int:
+        """The `segment` of `loss` with which a window stays within so much memory, measured on this model.
+
+        What autograd keeps for a step is measured, and counted 2.5 times, since the backward pass makes gradients of
+        the same sizes. Weights and their gradients come on top.
+
+        Args:
+            batch_size: rows.
+            steps: T.
+            memory: MB (2²⁰ bytes).
+
+        Returns:
+            Steps, or 0 where everything fits without checkpoints.
+
+        Raises:
+            SettingsError: even the best segments need more; says how much.
+        """
+        state = self.initial_state(batch_size)
+        tokens = torch.zeros(batch_size, 2 * PROBE_STEPS, dtype=torch.int64, device=self.embedding.weight.device)
+
+        def kept(length: int) -> int:
+            noise = self.noise(batch_size, torch.Generator(tokens.device), steps=length)
+            given = tokens[:, :length]
+            return saved_bytes(
+                lambda: self.loss(given, given, state, noise=noise, activation_penalty=1.0, slowness_penalty=1.0),
+                apart_from=[*self.parameters(), tokens],
+            )
+
+        short, long = kept(PROBE_STEPS), kept(2 * PROBE_STEPS)
+        kept_by_step = (long - short) / PROBE_STEPS
+        between = sum(leaf.nbytes for _, leaf in leaves(state)) + batch_size * self.encoder.output_size * 8
+        fixed = max(0.0, short - PROBE_STEPS * kept_by_step)
+        return choose_segment(steps, PEAK_OVER_KEPT * kept_by_step, fixed, between, memory * MB)
 
     def step(
         self, tokens: Tensor, state: LanguageModelState | None = None, *, noise: LanguageModelNoise | None = None
@@ -288,7 +358,7 @@ class LanguageModel(nn.Module):
             InputError: in training, where dropouts need masks and none are given.
             ShapeError: tokens or the state do not fit.
         """
-        self._check(tokens, 1, "LanguageModel.step")
+        self.check_tokens(tokens, 1, "LanguageModel.step")
         if noise is None:
             if self.training and self.noisy():
                 raise InputError(
@@ -323,29 +393,20 @@ class LanguageModel(nn.Module):
         lengths: Tensor | None,
         resets: Tensor | None,
         padding: Padding,
-        noise: LanguageModelNoise | None,
-        mapped: bool = True,
+        noise: LanguageModelNoise,
     ) -> tuple[Tensor, Tensor, LanguageModelState]:
-        """What the decoder reads, the layers' outputs before dropout, and the state after them."""
-        if lengths is not None and tokens.dim() == 2:
-            lengths = check_lengths(lengths, tokens.shape[0], tokens.shape[1], "LanguageModel")
-            valid = valid_mask(lengths, tokens.shape[1], tokens.device)
-            tokens = torch.where(valid.flip(1) if padding == "left" else valid, tokens, 0)
-        self._check(tokens, 2, "LanguageModel")
-        if noise is None:
-            draws = self.training and self.noisy()
-            noise = self.noise(tokens.shape[0], steps=tokens.shape[1]) if draws else self.silence()
+        """The layers' outputs after dropout and before it, and the state after them."""
         x = F.embedding(tokens, self._matrix(noise))
         if noise.embedding is not None:
             x = x * noise.embedding
         entered = enter(x, self.encoder.input_size, "LanguageModel", lengths, resets, padding)
         outputs, encoded = self.encoder.run(entered, None if state is None else state.encoder, noise.encoder)
-        features = outputs if noise.output is None else outputs * noise.output
-        if mapped and self.projection is not None:
-            features = self.projection(features)
-        left = entered.leave(features)
-        assert isinstance(left, Tensor)
-        return left, outputs, LanguageModelState(encoded)
+        features = entered.leave(outputs if noise.output is None else outputs * noise.output)
+        assert isinstance(features, Tensor)
+        return features, outputs, LanguageModelState(encoded)
+
+    def _draw(self, rows: int, steps: int) -> LanguageModelNoise:
+        return self.noise(rows, steps=steps) if self.training and self.noisy() else self.silence()
 
     def _matrix(self, noise: LanguageModelNoise) -> Tensor:
         """The embedding matrix, without the tokens that are dropped."""
@@ -356,7 +417,7 @@ class LanguageModel(nn.Module):
         logits: Tensor = self.decoder(y if self.projection is None else self.projection(y))
         return logits
 
-    def _check(self, tokens: Tensor, dimensions: int, where: str) -> None:
+    def check_tokens(self, tokens: Tensor, dimensions: int, where: str) -> None:
         layout = "[B]" if dimensions == 1 else "[B, T]"
         if tokens.dim() != dimensions or tokens.dtype != torch.int64:
             raise ShapeError(
@@ -369,6 +430,13 @@ class LanguageModel(nn.Module):
                     f"{where}: tokens lie between {least} and {most}, expected 0 to {self.vocabulary_size - 1}. "
                     "Were they made by another vocabulary?"
                 )
+
+
+def _changes(outputs: Tensor, last: Tensor | None, counts: Tensor) -> Tensor:
+    """Σ mean((h_t − h_{t−1})²) over the steps that count [B, T]; the first has none before it where last is None."""
+    first = outputs[:, :1] if last is None else last
+    before = torch.cat([first, outputs[:, :-1]], 1)
+    return torch.where(counts, (outputs - before).square().mean(-1), 0.0).sum()
 
 
 class LanguageModelSteps:
