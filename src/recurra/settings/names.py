@@ -8,8 +8,12 @@ from typing import Literal, get_args
 
 from recurra.errors import SettingsError
 
-CellName = Literal["rnn", "rnn_relu", "lstm", "gru", "feedforward"]
-EngineName = Literal["auto", "loop", "fused"]
+CellName = Literal[
+    "rnn", "rnn_relu", "lstm", "gru", "feedforward",
+    "lstm_layernorm", "gru_layernorm", "lstm_peephole", "lstm_projection", "lstm_coupled", "slstm",
+    "indrnn", "mingru", "minlstm",
+]  # fmt: skip
+EngineName = Literal["auto", "loop", "fused", "scan"]
 Initialization = Literal["orthogonal", "chrono", "torch"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 InputKind = Literal["auto", "text", "series", "vector"]
