@@ -15,9 +15,9 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from recurra.training.processes import processes_here
-from recurra.training.protocol import Interrupted
+from recurra.training.protocol import Interrupted, Trainable
 
-from .ragged import VARIANTS, Ragged, train
+from .ragged import VARIANTS, train, train_language
 
 
 def kill(folder: Path) -> None:
@@ -38,6 +38,9 @@ def main(folder: Path) -> None:
         save(ragged, folder / f"{number}-{processes.rank}.safetensors")
         (folder / f"{number}-{processes.rank}.json").write_text(json.dumps(result.history))
 
+    language, _ = train_language(folder / "text.txt", folder / f"language-process-{processes.rank}", processes)
+    save(language, folder / f"language-{processes.rank}.safetensors")
+
     def stop(count: int) -> None:
         if count == 8 and processes.rank == 1:
             signal.raise_signal(signal.SIGHUP)
@@ -50,8 +53,9 @@ def main(folder: Path) -> None:
     save(ragged, folder / f"resumed-{processes.rank}.safetensors")
 
 
-def save(ragged: Ragged, path: Path) -> None:
-    save_file({**ragged.model.state_dict(), **{f"carried {name}": one for name, one in ragged.carried().items()}}, path)
+def save(training: Trainable, path: Path) -> None:
+    carried = {f"carried {name}": one for name, one in training.carried().items()}
+    save_file({**training.model.state_dict(), **carried}, path)
 
 
 if __name__ == "__main__":

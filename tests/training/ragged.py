@@ -16,6 +16,8 @@ from recurra.nn.frontends import VectorInput
 from recurra.randomness import generator, seed_of
 from recurra.sequence import Sequence
 from recurra.settings.groups import TrainingSettings
+from recurra.settings.structure import from_keywords
+from recurra.tasks.model import Model, ModelTraining
 from recurra.training.loop import FitResult, fit
 from recurra.training.processes import ALONE, Processes
 from recurra.training.progress import Silent
@@ -113,6 +115,20 @@ class Ragged:
 
     def describe(self, indices: list[int]) -> str:
         return f"rows {', '.join(map(str, indices))}"
+
+
+def train_language(text: Path, folder: Path, processes: Processes = ALONE) -> tuple[ModelTraining, FitResult]:
+    """A language model's training of STEPS windows, three rows of a text side by side."""
+    settings = from_keywords(
+        "model", data=str(text), batch_size=3, hidden_size=6, num_layers=2, bptt_length=7, dropout=0.3,
+        token_dropout=0.2, embedding_dropout=0.2, output_dropout=0.2, weight_dropout=0.2, zoneout=0.1, max_steps=STEPS,
+        evaluate_every=9, patience=0, threads=1, activation_penalty=1.0, slowness_penalty=1.0,
+    )  # fmt: skip
+    parts = Model.read(settings, None)
+    task = Model.fit_features(settings, parts.train)
+    task.model.double()
+    training = task.training(parts)
+    return training, fit(training, settings.training, folder, Silent(), processes=processes)
 
 
 def train(

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import recurra
 from recurra.training.checkpoint import checkpoints
 
-from .ragged import VARIANTS, train
+from .ragged import VARIANTS, train, train_language
 from .tiny import without_times
 
 needs_gloo = pytest.mark.skipif(
@@ -42,6 +42,7 @@ def torchrun(*arguments: str, processes: int = 2) -> subprocess.Popen[str]:
 def together(tmp_path_factory):
     """The folder in which two processes have trained every variant."""
     folder = tmp_path_factory.mktemp("together")
+    (folder / "text.txt").write_text("".join(f"line {n}: {n * n} is {n} times {n}\n" for n in range(40)))
     with torchrun("training.processes_child", str(folder)) as started:
         out, err = started.communicate(timeout=120)
     assert started.returncode == 0, err
@@ -60,6 +61,18 @@ def test_two_processes_have_the_weights_of_one_after_twenty_steps(together, tmp_
     history = json.loads((together / f"{number}-0.json").read_text())
     for line, expected in zip(without_times(history), without_times(result.history), strict=True):
         assert line == pytest.approx(expected, abs=1e-9)
+
+
+@needs_gloo
+def test_a_language_model_of_two_processes_is_that_of_one(together, tmp_path):
+    alone, _ = train_language(together / "text.txt", tmp_path)
+    parts = [load_file(together / f"language-{rank}.safetensors") for rank in (0, 1)]
+    for key, tensor in alone.model.state_dict().items():
+        assert torch.equal(parts[0][key], parts[1][key]), key
+        assert torch.allclose(parts[0][key], tensor, rtol=0, atol=1e-9), (key, (parts[0][key] - tensor).abs().max())
+    for name, tensor in alone.carried().items():
+        joined = torch.stack([parts[row % 2][f"carried {name}"][row // 2] for row in range(3)])
+        assert torch.allclose(joined, tensor, rtol=0, atol=1e-9), name
 
 
 @needs_gloo

@@ -380,7 +380,7 @@ class ModelTraining(TaskTraining):
         if not tensors:
             self._state = None
             return
-        like = self.model.initial_state(len(self.rows))
+        like = self.model.initial_state(len(next(iter(tensors.values()))))  # of several processes each has its rows
         expected = dict(leaves(like))
         if {name: one.shape for name, one in tensors.items()} != {name: one.shape for name, one in expected.items()}:
             raise ValueError("the state that it carries is not one of this model")

@@ -264,9 +264,12 @@ def share(batch: Any, processes: Processes) -> Any:
     lengths are dealt evenly. They keep the padding of the whole batch, for which noise is drawn.
 
     Args:
-        batch: a tensor or a Sequence, whose first dimension is the row; a tuple or NamedTuple of such; what is neither
-            stays as it is.
+        batch: a tensor or a Sequence, whose first dimension is the row; a tuple or NamedTuple of such, in which what
+            has no rows (a number, a text, None) stays as it is.
         processes: among whom it is dealt.
+
+    Raises:
+        TypeError: it holds something else.
     """
     if isinstance(batch, Tensor):
         return batch[processes.rank :: processes.count].contiguous()
@@ -276,7 +279,9 @@ def share(batch: Any, processes: Processes) -> Any:
     if isinstance(batch, tuple):
         parts = [share(part, processes) for part in batch]
         return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
-    return batch
+    if batch is None or isinstance(batch, bool | int | float | str):
+        return batch
+    raise TypeError(f"a batch holds a {type(batch).__name__}; expected tensors and Sequences, in tuples")
 
 
 def count_rows(batch: Any) -> int:

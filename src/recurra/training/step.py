@@ -104,6 +104,8 @@ def take_step(
     losses_now, targets = values[: len(batches)], sum(values[len(batches) :])
     fault = _non_finite(trainable, step, batches, losses_now, norm_of_sum, rate)
     if fault:
+        if processes.count > 1 and not all(map(math.isfinite, losses_now)):
+            trainable.carry({})  # whoever had the row has dropped what it carries, and so do the others
         optimiser.zero_grad(set_to_none=True)
         if settings.on_nonfinite == "stop":
             raise NonFinite(fault)
