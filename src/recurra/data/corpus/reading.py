@@ -11,7 +11,7 @@ import numpy as np
 
 from recurra.data.corpus.cutting import at_line_ends, places, stretches
 from recurra.data.corpus.encoding import Text, TextWriter
-from recurra.data.corpus.source import Piece, Source, files_source, given_source
+from recurra.data.corpus.source import Piece, Source, files_source, given_source, newlines_of
 from recurra.data.partition import FileRecord, Given
 from recurra.data.readers.options import ReadOptions
 from recurra.data.symbols import Symbols, fit_symbols
@@ -252,13 +252,12 @@ class _Reader:
             source = files_source(paths, self._options, self._raw)
         else:
             source = given_source(given, self._raw)
-        newline = b"\n" if self._raw else "\n"
         sizes, newlines = [0] * len(source.texts), [0] * len(source.texts)
         unfinished = [False] * len(source.texts)
         for number, piece in source.numbered():
             sizes[number] += len(piece)
-            newlines[number] += piece.count(newline)  # type: ignore[arg-type]  both are bytes, or both are text
-            unfinished[number] = piece[-1:] != newline
+            newlines[number] += newlines_of(piece)
+            unfinished[number] = piece[-1:] not in ("\n", b"\n")
         for number, text in enumerate(source.texts):
             if isinstance(text, Path):
                 if not sizes[number]:
