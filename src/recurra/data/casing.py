@@ -13,7 +13,7 @@ FINAL = "ς"
 
 
 class Lowered(NamedTuple):
-    """text: in lower case; waiting: what stays as it is until more has come; cased: whether a letter stands before it"""
+    """text: in lower case; waiting: what stays until more has come; cased: whether a letter stands before it"""
 
     text: str
     waiting: str
@@ -40,7 +40,7 @@ def lower_piece(piece: str, cased: bool) -> Lowered:
 
 
 def ends_cased(text: str, cased: bool) -> bool:
-    """Whether a Σ after the text would be a final one: a letter with case comes last, signs inside words passed over."""
+    """Whether a Σ after the text would be a final one: the last sign that is not passed over is a letter with case."""
     for character in reversed(text):
         if not _passed_over(character):
             return _final_after(character)

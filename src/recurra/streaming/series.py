@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.data.features import SeriesFeatures
@@ -38,14 +40,22 @@ class SeriesPreprocessing:
         Raises:
             DataError: another width, no number, or not finite.
         """
-        features = self.features
         array = np.asarray(x) if not isinstance(x, str | bytes) else None
-        if array is not None and array.dtype.kind in "iuf" and array.size == features.input_size and array.ndim < 2:
-            with np.errstate(over="ignore", invalid="ignore"):
-                values = ((array.reshape(1, -1) - features.mean) / features.std).astype(np.float32)
-            if np.isfinite(values).all():
+        if (
+            array is not None
+            and array.dtype.kind in "iuf"
+            and array.size == self.features.input_size
+            and array.ndim < 2
+        ):
+            values = self._scaled(array)
+            if math.isfinite(values.sum()):  # one call in place of two; a sum too large is looked at again below
                 return torch.from_numpy(values), state
-        return torch.from_numpy(features.encode([x]).values), state  # it names what is wrong
+        return torch.from_numpy(self.features.encode([x]).values), state  # it names what is wrong
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _scaled(self, array: NDArray[Any]) -> NDArray[np.float32]:
+        features = self.features
+        return ((array.reshape(1, -1) - features.mean) / features.std).astype(np.float32)
 
     def run(self, chunk: Any, state: SeriesStreamState) -> tuple[Sequence | None, SeriesStreamState]:
         """Numbers [T], or vectors [T, D] → [1, T, D] float32.
