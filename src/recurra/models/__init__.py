@@ -1,7 +1,24 @@
 """Whole models, built from the modules of `recurra.nn`."""
 
 from recurra.models.classifier import Classifier
+from recurra.models.language_model import (
+    LanguageModel,
+    LanguageModelLoss,
+    LanguageModelNoise,
+    LanguageModelState,
+    LanguageModelSteps,
+)
 from recurra.models.sequence_model import SequenceModel, SequenceModelState
 from recurra.models.steps import ClassifierSteps
 
-__all__ = ["Classifier", "ClassifierSteps", "SequenceModel", "SequenceModelState"]
+__all__ = [
+    "Classifier",
+    "ClassifierSteps",
+    "LanguageModel",
+    "LanguageModelLoss",
+    "LanguageModelNoise",
+    "LanguageModelState",
+    "LanguageModelSteps",
+    "SequenceModel",
+    "SequenceModelState",
+]
