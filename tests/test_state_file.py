@@ -262,6 +262,7 @@ def test_rows_are_put_back_to_an_initial_state() -> None:
             reset(state, torch.tensor(rows), initial)
     with pytest.raises(ShapeError, match=r"reset, initial: state\.cell is torch\.float64"):
         reset(state, torch.tensor([1]), initial._replace(cell=initial.cell.double()))
+    assert reset((), torch.tensor([1]), ()) == ()
     with pytest.raises(ShapeError, match="has 2 rows, expected 3, or 1 for all"):
         reset(state, torch.tensor([1]), map_state(lambda leaf: leaf[:2], state))
 

@@ -91,6 +91,8 @@ def reset(state: T, rows: Tensor, initial: T) -> T:
         ShapeError: the structures differ, or a row is none of the state's.
     """
     batch, given = batch_size(state), batch_size(initial)
+    if batch is None or given is None:  # nothing to put back, if the structures are the same
+        return map_state(lambda _, old: old, initial, state)
     if given not in (1, batch):
         raise ShapeError(f"reset: the initial state has {given} rows, expected {batch}, or 1 for all")
     like = map_state(lambda leaf: torch.empty(given, *leaf.shape[1:], dtype=leaf.dtype, device="meta"), state)
@@ -122,8 +124,8 @@ def owned(state: T) -> T:
     return map_state(of_leaf, state)
 
 
-def batch_size(state: State) -> int:
-    """Rows of a state: the first dimension that all its leaves share; 1 where it has no leaf.
+def batch_size(state: State) -> int | None:
+    """Rows of a state: the first dimension that all its leaves share; None where it has no leaf.
 
     Raises:
         ShapeError: a leaf has no dimension, or another number of rows than the first.
@@ -134,7 +136,7 @@ def batch_size(state: State) -> int:
             expected = "a batch first" if rows is None else f"{rows} rows as the leaves before it"
             raise ShapeError(f"state.{path} has shape {list(leaf.shape)}, expected {expected}")
         rows = leaf.shape[0]
-    return 1 if rows is None else rows
+    return rows
 
 
 def detach(state: T) -> T:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from recurra.data.readers import table_from_python
+from recurra.run import save_beginning, save_end
+from recurra.run.kinds import make_run
 from recurra.settings.structure import from_keywords
 from recurra.tasks import Classify, ManyToOne
 
@@ -38,6 +41,14 @@ def drawn(kind: type[ManyToOne], data: Any, seed: int = 0, **settings: Any) -> M
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)
     task.model.eval()
     return task
+
+
+def run_folder(path: Path, task: ManyToOne) -> Path:
+    """The task as a run, on disk."""
+    path.mkdir()
+    save_beginning(path, task, (), "0")
+    save_end(make_run(path, task, (), {}), "0")
+    return path
 
 
 def predicted(task: ManyToOne, value: Any) -> Any:

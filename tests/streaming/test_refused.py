@@ -11,7 +11,8 @@ import torch
 
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import DataError, InputError, NotStreamable, ShapeError, StateError
-from recurra.streaming.text import HELD, TextStreamState
+from recurra.streaming.tail import HELD, ByteTail
+from recurra.streaming.text import TextStreamState
 from recurra.tasks import ManyToOne
 from recurra.tasks.streams import session_of, stream_digest
 
@@ -165,7 +166,8 @@ def test_a_state_made_by_hand_that_holds_no_text_is_refused() -> None:
     session = session_of(task)
     held = torch.full((1, HELD), 255, dtype=torch.uint8)
     one = torch.ones(1, dtype=torch.int64)
-    for tail in (TextStreamState(held, one, 0 * one, one), TextStreamState(held, -one, one, one)):
+    for length in (one, -one, 5000 * one):
+        tail = TextStreamState(ByteTail(held, length), 0 * one, one)
         other = session_of(task, session.state._replace(preprocessing=tail))
         with pytest.raises(StateError, match="the state's text is"):
             other.push("a")

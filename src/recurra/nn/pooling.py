@@ -127,7 +127,7 @@ class LastPooling(Pooling):
         return LastState(torch.where((count > 0)[:, None], last, state.last), state.steps + count)
 
     def advance(self, state: LastState, x: Tensor) -> LastState:
-        return super().advance(state, x) if self.bidirectional else LastState(x, state.steps + 1)  # type: ignore[no-any-return]
+        return super().advance(state, x) if self.bidirectional else LastState(x, state.steps + 1)
 
     def read(self, state: LastState) -> Tensor:
         return state.last

@@ -72,7 +72,7 @@ class LayerSession:
             weights = weights_digest(steps.module)
             state = load_state(state, like=steps.initial_state(1), weights=weights, name=f"this {steps.name}")
         self._state = state
-        self._batch_size = None if state is None else batch_size(state) if isinstance(state, tuple) else 0
+        self._batch_size = batch_size(state) if isinstance(state, tuple) else None
         if state is not None:
             check_state(state, steps.initial_state(self._batch_size or 0), f"{steps.name}.stream")
 

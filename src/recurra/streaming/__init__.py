@@ -3,9 +3,11 @@
 from recurra.streaming.pipeline import Decoding, Model, Pipeline, Preprocessing
 from recurra.streaming.series import SeriesPreprocessing, SeriesStreamState
 from recurra.streaming.session import Session, SessionState
+from recurra.streaming.tail import ByteTail, make_tail, read_tail
 from recurra.streaming.text import TextPreprocessing, TextStreamState
 
 __all__ = [
+    "ByteTail",
     "Decoding",
     "Model",
     "Pipeline",
@@ -16,4 +18,6 @@ __all__ = [
     "SessionState",
     "TextPreprocessing",
     "TextStreamState",
+    "make_tail",
+    "read_tail",
 ]

@@ -5,7 +5,7 @@ a recurrence of its own: it has an `initial_state`, a `step` for one step and a 
 and comes out and is never kept. All that can change a later answer is in these states, so that a session saved and
 restored goes on bit-equal:
 
-- text that may yet become part of a longer token is bytes [B, N] uint8 with their number (`TextPreprocessing`);
+- text that may yet become part of a longer token is bytes (`ByteTail`; see `TextPreprocessing`);
 - a convolution's context is the last inputs, a state of the model;
 - attention's memory is a ring of keys and values with a count, a state of the model;
 - chance is (seed [B], counter [B]) int64, a state of the decoding: draw n is a function of seed and counter alone

@@ -7,7 +7,6 @@ import sys
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,21 +15,18 @@ from recurra.data.features import TextFeatures
 from recurra.errors import DataError, StateError
 from recurra.sequence import Sequence
 from recurra.state import map_state
-
-HELD = 4096
-"""The most bytes that wait for what follows: a word of more is no word."""
+from recurra.streaming.tail import HELD, ByteTail, make_tail, read_tail
 
 
 class TextStreamState(NamedTuple):
     """What has come and is not yet settled.
 
-    held: [1, HELD] uint8, UTF-8 of the text that may yet belong to a longer token; length: [1] int64, its bytes;
-    torn: [1] int64, how many of these, the last ones, begin a character whose other bytes have not come;
-    cased: [1] int64, 1 where a letter stands before the first Σ that waits to know its form.
+    tail: UTF-8 of the text that may yet belong to a longer token; torn: [1] int64, how many of its bytes, the last
+    ones, begin a character whose other bytes have not come; cased: [1] int64, 1 where a letter stands before the first
+    Σ that waits to know its form.
     """
 
-    held: Tensor
-    length: Tensor
+    tail: ByteTail
     torn: Tensor
     cased: Tensor
 
@@ -90,7 +86,7 @@ class TextPreprocessing:
 
     def rest(self, state: TextStreamState) -> tuple[Sequence | None, TextStreamState]:
         """The tokens of what waits, as if the text ended here; a character that is not whole is not read."""
-        if not int(state.length):
+        if not int(state.tail.length):
             return None, state
         text, torn, cased = _tail(state)
         if self.features.lowercase:
@@ -152,10 +148,11 @@ def _check_whole(tail: _Tail) -> None:
 
 
 def _tail(state: TextStreamState) -> _Tail:
-    length, torn = int(state.length), int(state.torn)
-    held = state.held[0, :length].numpy().tobytes() if length else b""
+    held, torn = read_tail(state.tail), int(state.torn)
     try:
-        return _Tail(held[: length - torn].decode("utf-8", "surrogatepass"), held[length - torn :], bool(state.cased))
+        return _Tail(
+            held[: len(held) - torn].decode("utf-8", "surrogatepass"), held[len(held) - torn :], bool(state.cased)
+        )
     except UnicodeDecodeError as error:
         raise StateError("the state's text is no UTF-8; begin a new stream") from error
 
@@ -167,7 +164,4 @@ def _stored(tail: _Tail) -> TextStreamState:
             f"{len(content)} bytes of text have come without the end of a word, and a live text holds {HELD}; "
             "is it text? (unit char holds nothing)"
         )
-    held = np.zeros((1, HELD), np.uint8)
-    held[0, : len(content)] = np.frombuffer(content, np.uint8)
-    numbers = torch.tensor([[len(content)], [len(tail.torn)], [int(tail.cased)]])
-    return TextStreamState(torch.from_numpy(held), *(one.clone() for one in numbers))
+    return TextStreamState(make_tail(content), torch.tensor([len(tail.torn)]), torch.tensor([int(tail.cased)]))

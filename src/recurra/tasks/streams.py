@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
 from recurra.data.features import TextFeatures
 from recurra.errors import NotStreamable
-from recurra.models import ClassifierSteps
+from recurra.models import Classifier, ClassifierSteps
 from recurra.state_file import weights_digest
 from recurra.streaming import Pipeline, Preprocessing, SeriesPreprocessing, Session, SessionState, TextPreprocessing
 from recurra.tasks.many_to_one import ManyToOne
@@ -72,7 +72,7 @@ def pipeline_of(task: ManyToOne, name: str) -> Pipeline:
         )
     else:
         preprocessing = SeriesPreprocessing(task.features)
-    steps = ClassifierSteps(task.model)
+    steps = ClassifierSteps(cast(Classifier, task.model))
     return Pipeline(preprocessing, steps, OneAnswer(task.decode), name, lambda: stream_digest(task))
 
 
