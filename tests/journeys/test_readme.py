@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/recurrence.md", "docs/classify.md", "docs/data.md", "docs/drop-ins.md"]
+PAGES = ["README.md", "docs/recurrence.md", "docs/classify.md", "docs/data.md", "docs/drop-ins.md", "docs/streaming.md"]
 RECURRA = f"{sys.executable} -c 'import sys; from recurra.cli.main import main; sys.exit(main())'"
 
 
