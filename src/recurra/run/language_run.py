@@ -204,4 +204,3 @@ class LanguageRun(Run):
                 yield piece
         if piece := decoder.finish():
             yield piece
-
