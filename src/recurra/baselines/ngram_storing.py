@@ -66,7 +66,7 @@ class _Reader(StoredFiles):
         highest = self.whole_number("orders", 1, MOST_ORDERS)
         for k in range(1, highest + 1):
             orders.append(self.order(k, len(orders[-1].keys) if orders else 1, symbols, last=k == highest))
-        return NgramModel(symbols, begin_id, tuple(orders), float(seconds))
+        return NgramModel(symbols, begin_id, tuple(orders), float(seconds or 0.0))
 
     def order(self, k: int, contexts: int, symbols: int, *, last: bool) -> Order:
         keys = self.array(f"keys.{k}", np.int64, (None,))
