@@ -16,7 +16,7 @@ from recurra.errors import InputError, RecurraError
 from recurra.html import html_table
 from recurra.laws.agreement import TOLERANCES, difference
 from recurra.laws.pairs import PAIRS, Case, Found, Pair, on_another
-from recurra.laws.subject import DoesNotApply, Fails, Subject, engines_of, in_evaluation, subject_of
+from recurra.laws.subject import DoesNotApply, Fails, Subject, engine_now, engines_of, in_evaluation, subject_of
 from recurra.laws.trees import Tree, batch_dimensions, through_bytes
 from recurra.randomness import seed_of
 from recurra.sequence import map_values
@@ -51,7 +51,8 @@ class Certificate:
     """What was compared of a module, on what, and what was found.
 
     subject: of what. pairs: in the order they were compared. lengths: steps of the rows. rounding: how far one shot is
-    from the same in float64, at most. dtype, device, threads, versions: what decides the last bits. seconds: the cost.
+    from the same in float64, at most. dtype, engine, device, threads, versions: what decides the last bits. seconds:
+    the cost.
     """
 
     subject: str
@@ -59,6 +60,7 @@ class Certificate:
     lengths: tuple[int, ...]
     rounding: float
     dtype: str
+    engine: str
     device: str
     threads: int
     versions: dict[str, str]
@@ -180,6 +182,7 @@ def certify_subject(
         lengths=tuple(case.lengths[row] for row in told),
         rounding=max((roundings[row] for row in told), default=0.0),
         dtype=str(dtype).removeprefix("torch."),
+        engine=engine_now(subject),
         device=str(device),
         threads=torch.get_num_threads(),
         versions={"torch": torch.__version__, **(versions or {})},

@@ -77,7 +77,7 @@ class Case:
         lengths = torch.tensor([self.lengths[row] for row in rows])
         steps = int(lengths.max()) + beyond
         values = stacked([self.rows[row] for row in rows], steps)
-        if poison:
+        if poison and self.subject.poison:
             outside = ~valid_mask(lengths, steps)
             values = map_values(lambda part: _poisoned(part, outside), values)
         return values, lengths

@@ -46,6 +46,7 @@ class Subject:
         stream: a live session of the module, with `step`, `push`, `reset`; None where none is offered.
         bound: what makes `run`, `step` and the rest for another module of the same kind.
         takes_empty: whether sequences of no steps are legal.
+        poison: whether anything may stand on padding; else zeros must.
         reasons: comparison → why it does not apply.
     """
 
@@ -58,6 +59,7 @@ class Subject:
     stream: Callable[[], Any] | None
     bound: Callable[[nn.Module], Subject]
     takes_empty: bool
+    poison: bool
     reasons: dict[str, str]
 
     def needs(self, option: str) -> None:
@@ -173,6 +175,7 @@ def _module(module: nn.Module) -> Subject:
         stream=getattr(module, "stream", None),
         bound=_module,
         takes_empty=True,
+        poison=True,
         reasons={},
     )
 
@@ -204,6 +207,7 @@ def _torch(module: nn.Module) -> Subject:
         stream=getattr(module, "stream", None),
         bound=_torch,
         takes_empty=False,
+        poison=True,
         reasons={},
     )
 
@@ -242,6 +246,18 @@ def engines_of(subject: Subject) -> Iterator[tuple[str, Callable[[], Subject]]]:
     for engine in get_args(EngineName):
         if engine != "auto":
             yield engine, partial(_on_engine, subject, engine)
+
+
+def engine_now(subject: Subject) -> str:
+    """The engines that one shot runs on, as they were chosen; "its own" where no layer is one of recurra.nn."""
+    chosen = {
+        select_engine(layer.engine, one.cell, zoneout=Zoneout(one.zoneout, None) if one.zoneout else None)
+        for layer in subject.module.modules()
+        if isinstance(layer, Recurrent)
+        for directions in layer.stack()
+        for one in directions
+    }
+    return ", ".join(sorted(chosen)) or "its own"
 
 
 def _on_engine(subject: Subject, engine: EngineName) -> Subject:
