@@ -118,12 +118,12 @@ def test_the_quick_steps_give_the_logits_of_the_whole(variant: dict[str, Any]) -
 
 def test_tied_weights_are_one_matrix_and_a_map_stands_between_unequal_sizes() -> None:
     model = LanguageModel("lstm", V, 3, 4)
-    assert model.decoder.weight is model.embedding.weight
+    assert model.output_matrix is model.embedding.weight and model.decoder_weight is None
     assert model.projection is not None and model.projection.weight.shape == (3, 4)
     assert sum(p.numel() for p in model.parameters()) == V * 3 + V + 3 * 4 + 4 * 4 * (3 + 4 + 2)
     assert LanguageModel("lstm", V, 4, 4).projection is None
     untied = LanguageModel("lstm", V, 3, 4, tied=False)
-    assert untied.projection is None and untied.decoder.weight.shape == (V, 4)
+    assert untied.projection is None and untied.decoder_weight.shape == (V, 4)
 
 
 def test_logits_are_those_of_an_lstm_of_torch_between_the_matrices() -> None:
@@ -132,7 +132,7 @@ def test_logits_are_those_of_an_lstm_of_torch_between_the_matrices() -> None:
     layer.load_state_dict({f"{name}_l0": w for name, w in model.encoder.stack()[0][0].cell.state_dict().items()})
     tokens = torch.randint(V, (2, 5))
     matrix = model.embedding.weight
-    expected = layer(matrix[tokens])[0] @ matrix.T + model.decoder.bias
+    expected = layer(matrix[tokens])[0] @ matrix.T + model.decoder_bias
     torch.testing.assert_close(model.eval()(tokens)[0], expected)
 
 
@@ -144,7 +144,7 @@ def test_every_dropout_stands_at_its_place() -> None:
     assert noise.token is not None and noise.embedding is not None and noise.output is not None
     x = (model.embedding.weight * noise.token)[tokens] * noise.embedding  # whole words, then features of a row
     outputs = model.encoder(x)[0] * noise.output
-    expected = outputs @ model.embedding.weight.T + model.decoder.bias  # the decoder reads the matrix undropped
+    expected = outputs @ model.embedding.weight.T + model.decoder_bias  # the decoder reads the matrix undropped
     torch.testing.assert_close(model(tokens, noise=noise)[0], expected)
 
 

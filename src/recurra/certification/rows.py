@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,14 @@ from recurra.errors import RecurraError
 from recurra.laws.certificate import LENGTHS
 from recurra.randomness import numpy_generator
 from recurra.run import Run
+from recurra.run.language_run import LanguageRun
 from recurra.sequence import map_values, valid_mask
 
 INPUTS = 24  # of the test data
+MOST_BYTES = 256 << 20  # of data files, beyond which inputs are drawn: a certificate is a matter of seconds
+MOST_SYMBOLS = 8192  # of a test text
+MOST_READ = 256  # symbols of an input to predict
+TEST, DRAWN = "steps of its test data", "drawn steps"
 DRAWN_STEPS = (5, 1, 17, 3, 31, 2)  # of drawn inputs, over and over
 TEXT_JOINED = {"word": " ", "char": "", "bpe": ""}
 
@@ -33,27 +39,20 @@ class Given(NamedTuple):
 
 def given_to(run: Run) -> Given:
     """Inputs and sequences for a run: the same on every call, in every process."""
-    task = run.parts
-    inputs, source = test_inputs(run), "steps of its test data"
+    if isinstance(run, LanguageRun):
+        return _text_given_to(run)
+    inputs, source = test_inputs(run), TEST
     if not inputs:
-        inputs, source = drawn_inputs(run), "drawn steps"
-    longest = max(LENGTHS[0], int(getattr(task.features, "max_length", 0)), *LENGTHS)
-    lengths = [*LENGTHS, next_prime(longest)]  # the last is longer than any in training
-    return Given(inputs, _cut(_steps(run, inputs), lengths), source)
+        inputs, source = drawn_inputs(run), DRAWN
+    return Given(inputs, _cut(_steps(run, inputs), _lengths(int(run.parts.features.max_length))), source)
 
 
 def test_inputs(run: Run) -> list[Any]:
     """Inputs of the run's test data; none where the files are no longer there, or the data came as Python objects."""
-    if not run.files:
-        return []
-    try:
-        check_unchanged(run.files)
-        test = run.parts.read(run.settings, None).test
-        if isinstance(test, Table):
-            test = test.select(range(min(INPUTS, len(test))))
-        return run.test_inputs(run.parts.examples(test), INPUTS)
-    except RecurraError:
-        return []
+    test = _test_part(run)
+    if isinstance(test, Table):
+        test = test.select(range(min(INPUTS, len(test))))
+    return [] if test is None else run.test_inputs(run.parts.examples(test), INPUTS)
 
 
 def drawn_inputs(run: Run) -> list[Any]:
@@ -70,6 +69,38 @@ def drawn_inputs(run: Run) -> list[Any]:
         between = TEXT_JOINED[features.unit]
         return [between.join(draw.choice(tokens, count).tolist()) for count in steps]
     return []
+
+
+def _text_given_to(run: LanguageRun) -> Given:
+    """Of a language model: pieces of its test text, or of drawn symbols."""
+    symbols, text = run.parts.symbols, _test_part(run)
+    ids, source = (
+        (torch.empty(0), DRAWN) if text is None else (torch.from_numpy(text.ids[:MOST_SYMBOLS].astype("int64")), TEST)
+    )
+    if not len(ids):
+        legal = [number for number in range(len(symbols)) if number not in symbols.silent_ids]
+        ids = torch.from_numpy(numpy_generator(0, "certificate inputs").choice(legal, MOST_SYMBOLS).astype("int64"))
+    rows = _cut(ids.to(run.parts.device), _lengths(run.settings.language.bptt_length))
+    pieces = [symbols.decode(row[0, :MOST_READ].tolist()) for row in rows]
+    return Given(pieces, rows, source)
+
+
+def _test_part(run: Run) -> Any:
+    """The test part of the run's own data, as its task reads it; None where it cannot be read, or is too much for this."""
+    if not run.files:
+        return None
+    try:
+        if sum(Path(record.path).stat().st_size for record in run.files) > MOST_BYTES:
+            return None
+        check_unchanged(run.files)
+        return run.parts.read(run.settings, None, run.parts).test
+    except (RecurraError, OSError):
+        return None
+
+
+def _lengths(longest: int) -> list[int]:
+    """Those of every certificate, and a prime beyond the longest in training."""
+    return [*LENGTHS, next_prime(max(longest, *LENGTHS))]
 
 
 def next_prime(number: int) -> int:

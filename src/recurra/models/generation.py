@@ -33,6 +33,7 @@ def begin_generation(
     prompt: Tensor,
     *,
     count: int = 1,
+    first: int = 0,
     seed: int = 0,
     state: LanguageModelState | None = None,
 ) -> GenerationState:
@@ -42,6 +43,7 @@ def begin_generation(
         model: in evaluation mode, on the prompt's device.
         prompt: [P] int64, P ≥ 1.
         count: rows that go on from it, each in its own way.
+        first: number of the first of them.
         seed: with a row's number it decides all draws of that row, so rows do not depend on how many there are.
         state: to read the prompt from, of one row; None: the initial one.
 
@@ -60,16 +62,33 @@ def begin_generation(
     return GenerationState(
         select(state, torch.zeros(count, dtype=torch.int64, device=device)),
         prompt[-1:].expand(count).clone(),
-        torch.tensor([seed_of("generate", seed, row) for row in range(count)], dtype=torch.int64, device=device),
+        torch.tensor(
+            [seed_of("generate", seed, row) for row in range(first, first + count)], dtype=torch.int64, device=device
+        ),
         torch.zeros(count, dtype=torch.int64, device=device),
     )
 
 
 def advance_generation(
-    steps: LanguageModelSteps, state: GenerationState, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
+    steps: LanguageModelSteps,
+    state: GenerationState,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    without: Tensor | None = None,
 ) -> tuple[Tensor, GenerationState]:
-    """One more token a row: [B] int64, and the state after it; the options are those of `sample`."""
+    """One more token a row: [B] int64, and the state after it.
+
+    Args:
+        steps: the model.
+        state: from `begin_generation`, or an earlier call.
+        temperature, top_k, top_p: as in `sample`.
+        without: [N] int64 tokens that cannot come.
+    """
     logits, model = steps.step(state.token, state.model)
+    if without is not None:
+        logits = logits.index_fill(1, without, -torch.inf)
     drawn = [draw(*pair) for pair in zip(state.seed.tolist(), state.position.tolist(), strict=True)]
     draws = torch.tensor(drawn, dtype=torch.float64, device=logits.device)
     with torch.inference_mode():
@@ -83,26 +102,31 @@ def generate(
     *,
     length: int,
     count: int = 1,
+    first: int = 0,
     seed: int = 0,
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
+    without: Tensor | None = None,
     state: LanguageModelState | None = None,
 ) -> Iterator[Tensor]:
     """Tokens that follow a prompt, as they are made: `length` times a tensor [count] int64.
 
-    Options as in `begin_generation` and `sample`. Logits of a row agree with those of the row alone to rounding.
+    Options as in `begin_generation` and `advance_generation`. Logits of a row agree with those of the row alone to
+    rounding.
 
     Raises:
         SettingsError, ShapeError, InputError: as these do; at the call, before the first token.
     """
     check_sampling(temperature, top_k, top_p)
-    begun = begin_generation(model, prompt, count=count, seed=seed, state=state)
+    begun = begin_generation(model, prompt, count=count, first=first, seed=seed, state=state)
 
     def tokens() -> Iterator[Tensor]:
         steps, now = LanguageModelSteps(model), begun
         for _ in range(length):
-            made, now = advance_generation(steps, now, temperature=temperature, top_k=top_k, top_p=top_p)
+            made, now = advance_generation(
+                steps, now, temperature=temperature, top_k=top_k, top_p=top_p, without=without
+            )
             yield made
 
     return tokens()

@@ -163,12 +163,13 @@ class LanguageModel(nn.Module):
         if tied and width != embedding_size:
             self.projection = nn.Linear(width, embedding_size, bias=False)
             width = embedding_size
-        self.decoder = nn.Linear(width, vocabulary_size)
+        # a tied matrix is a parameter once: a file of weights holds it once, and loading cannot part the two
+        self.decoder_weight = None if tied else nn.Parameter(torch.empty(vocabulary_size, width))
+        self.decoder_bias = nn.Parameter(torch.zeros(vocabulary_size))
         with torch.no_grad():
             nn.init.normal_(self.embedding.weight, std=EMBEDDING_STD)
-            nn.init.zeros_(self.decoder.bias)
-        if tied:
-            self.decoder.weight = self.embedding.weight
+            if self.decoder_weight is not None:
+                nn.init.uniform_(self.decoder_weight, -(width**-0.5), width**-0.5)  # as torch has a linear layer
 
     def initial_state(self, batch_size: int) -> LanguageModelState:
         """The state before the first token."""
@@ -292,8 +293,8 @@ class LanguageModel(nn.Module):
             )
             nats, count = linear_cross_entropy(
                 (features if self.projection is None else self.projection(features)).flatten(0, 1),
-                self.decoder.weight,
-                self.decoder.bias,
+                self.output_matrix,
+                self.decoder_bias,
                 targets[:, start:stop].flatten(),
                 label_smoothing=label_smoothing,
                 block_bytes=block_bytes,
@@ -374,6 +375,11 @@ class LanguageModel(nn.Module):
             y = y * noise.output[:, 0]
         return self._score(y), LanguageModelState(encoded)
 
+    @property
+    def output_matrix(self) -> Tensor:
+        """[V, E or H]: what scores the tokens."""
+        return self.embedding.weight if self.decoder_weight is None else self.decoder_weight
+
     def noisy(self) -> bool:
         """Whether a dropout acts in training."""
         return bool(self.token_dropout or self.embedding_dropout or self.output_dropout or self.encoder.noisy())
@@ -414,8 +420,7 @@ class LanguageModel(nn.Module):
         return weight if noise.token is None else weight * noise.token
 
     def _score(self, y: Tensor) -> Tensor:
-        logits: Tensor = self.decoder(y if self.projection is None else self.projection(y))
-        return logits
+        return F.linear(y if self.projection is None else self.projection(y), self.output_matrix, self.decoder_bias)
 
     def check_tokens(self, tokens: Tensor, dimensions: int, where: str) -> None:
         layout = "[B]" if dimensions == 1 else "[B, T]"

@@ -55,7 +55,7 @@ def certified(folder: Path) -> Certified:
         holds = found["holds"] is True and all(pair["verdict"] != "fails" for pair in found["pairs"])
         largest(found)
         found["rows"], found["lengths"], found["versions"].items()
-    except (RunError, KeyError, TypeError, AttributeError):
+    except (RunError, KeyError, TypeError, ValueError, AttributeError):
         return Certified("damaged", {})
     return Certified("holds" if holds else "fails", found)
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from recurra.data.partition import FileRecord
+from recurra.run.language_run import LanguageRun
 from recurra.run.run import Run
 from recurra.run.table_run import TableRun
 from recurra.tasks import Task
 
-RUNS: dict[str, type[Run]] = {"classify": TableRun, "regress": TableRun}
+RUNS: dict[str, type[Run]] = {"classify": TableRun, "regress": TableRun, "model": LanguageRun}
 
 
 def make_run(path: Path, task: Task, files: tuple[FileRecord, ...], result: dict[str, Any]) -> Run:

@@ -1,6 +1,7 @@
-"""The settings that every task has: data, model, training. Each option is documented on the line under it."""
+"""The settings that every task has: data, model, training. Each option is documented on the line under it.
 
-from __future__ import annotations
+Annotations are evaluated here, so that a group in another file can inherit the options.
+"""
 
 from dataclasses import dataclass
 

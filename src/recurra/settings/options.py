@@ -10,9 +10,13 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from recurra.settings.names import check_task
-from recurra.settings.tasks import ClassifySettings, RegressSettings, TaskSettings
+from recurra.settings.tasks import ClassifySettings, LanguageSettings, RegressSettings, TaskSettings
 
-SETTINGS: dict[str, type[TaskSettings]] = {"classify": ClassifySettings, "regress": RegressSettings}
+SETTINGS: dict[str, type[TaskSettings]] = {
+    "classify": ClassifySettings,
+    "regress": RegressSettings,
+    "model": LanguageSettings,
+}
 
 
 @dataclass(frozen=True)

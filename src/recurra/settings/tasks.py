@@ -13,6 +13,13 @@ from recurra.settings.groups import (
     TextSettings,
     TrainingSettings,
 )
+from recurra.settings.language import (
+    CorpusSettings,
+    LanguageLayersSettings,
+    LanguageOptions,
+    LanguageTrainingSettings,
+    SymbolSettings,
+)
 from recurra.settings.names import ClassWeights, RegressionLoss
 
 
@@ -96,3 +103,14 @@ class RegressSettings(ManyToOneSettings):
     """Everything that makes a regression run."""
 
     regress: RegressOptions = field(default_factory=RegressOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageSettings(TaskSettings):
+    """Everything that makes a language model."""
+
+    data: CorpusSettings = field(default_factory=CorpusSettings)
+    text: SymbolSettings = field(default_factory=SymbolSettings)
+    model: LanguageLayersSettings = field(default_factory=LanguageLayersSettings)
+    training: LanguageTrainingSettings = field(default_factory=LanguageTrainingSettings)
+    language: LanguageOptions = field(default_factory=LanguageOptions)

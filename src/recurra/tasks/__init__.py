@@ -3,19 +3,22 @@
 from recurra.tasks.classify import Classify, Prediction
 from recurra.tasks.examples import Examples, Score
 from recurra.tasks.many_to_one import ManyToOne
+from recurra.tasks.model import Continuation, Model
 from recurra.tasks.regress import Estimate, Regress
 from recurra.tasks.task import Task, TaskTraining
 from recurra.tasks.training import ManyToOneTraining
 
-TASKS: dict[str, type[Task]] = {"classify": Classify, "regress": Regress}
+TASKS: dict[str, type[Task]] = {"classify": Classify, "regress": Regress, "model": Model}
 
 __all__ = [
     "TASKS",
     "Classify",
+    "Continuation",
     "Estimate",
     "Examples",
     "ManyToOne",
     "ManyToOneTraining",
+    "Model",
     "Prediction",
     "Regress",
     "Score",

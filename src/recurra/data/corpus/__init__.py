@@ -1,6 +1,11 @@
 """Corpus: plain text, of any size, as long arrays of ids for training, validation and test.
 
     corpus = read_corpus(["book.txt"], "char", valid="0.1", test="0.1")
+    # or in three steps, where the symbols are another run's:
+    texts = cut_texts(["book.txt"], valid="0.1", test="0.1", raw=unit == "byte")
+    symbols = learn_symbols(texts.train, "char")
+    corpus = encode_texts(texts, symbols, folder)
+
     corpus.symbols                      # learned from the training part alone (recurra.data.symbols)
     corpus.train.ids                    # [N] uint8, uint16 or int32; on disk where it is large
     corpus.train.counts                 # characters, bytes, words, lines: what losses are given per
@@ -25,7 +30,18 @@ end of a line where one is near. Files follow each other as if they were one, wi
 
 from recurra.data.corpus.counting import Counts
 from recurra.data.corpus.encoding import Text
-from recurra.data.corpus.reading import Corpus, check_length, read_corpus, read_text
+from recurra.data.corpus.reading import (
+    Corpus,
+    Stretch,
+    Texts,
+    check_length,
+    cut_texts,
+    encode_text,
+    encode_texts,
+    learn_symbols,
+    read_corpus,
+    read_text,
+)
 from recurra.data.corpus.windows import IGNORED, Rows, Window, cold_windows, cut_rows, window_lengths
 
 __all__ = [
@@ -33,11 +49,17 @@ __all__ = [
     "Corpus",
     "Counts",
     "Rows",
+    "Stretch",
     "Text",
+    "Texts",
     "Window",
     "check_length",
     "cold_windows",
     "cut_rows",
+    "cut_texts",
+    "encode_text",
+    "encode_texts",
+    "learn_symbols",
     "read_corpus",
     "read_text",
     "window_lengths",

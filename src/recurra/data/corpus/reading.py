@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from recurra.data.corpus.counting import Counter
 from recurra.data.corpus.cutting import at_line_ends, places, stretches
 from recurra.data.corpus.encoding import Text, TextWriter
-from recurra.data.corpus.source import Source, files_source, given_source
+from recurra.data.corpus.source import Piece, Source, files_source, given_source
 from recurra.data.partition import FileRecord, Given
 from recurra.data.readers.options import ReadOptions
 from recurra.data.symbols import Symbols, fit_symbols
@@ -21,6 +21,48 @@ from recurra.files import sha256
 from recurra.settings.groups import as_fraction
 
 NAMES = {"train": "training", "valid": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a text.
+
+    Args:
+        source: the text.
+        number: of the part, from 0.
+        cuts: where parts begin, but for the first.
+    """
+
+    source: Source
+    number: int = 0
+    cuts: tuple[int, ...] = ()
+
+    def pieces(self) -> Iterator[Piece]:
+        """Its pieces, read anew.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        for number, piece in stretches(self.source.pieces(), self.cuts):
+            if number > self.number:
+                return
+            if number == self.number:
+                yield piece
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of a run, cut and not yet encoded.
+
+    Args:
+        train, valid, test: None where none was wanted.
+        files: where they came from.
+    """
+
+    train: Stretch
+    valid: Stretch | None
+    test: Stretch | None
+    files: tuple[FileRecord, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,58 +96,108 @@ def read_corpus(
     symbols: Symbols | None = None,
     folder: Path | None = None,
 ) -> Corpus:
-    """Read, cut and encode the texts of a run: the same ids for the same files, on every machine.
+    """Cut the texts of a run, learn their symbols and encode them.
+
+    Args:
+        data, valid, test, given, encoding: of `cut_texts`.
+        unit, vocabulary_size, min_count, lowercase: of `learn_symbols`.
+        symbols: of another run, in place of those that would be learned; their unit is the unit.
+        folder: of `encode_text`.
+
+    Raises:
+        DataError, InputError, SettingsError, WorkError: as these three.
+    """
+    raw = (unit if symbols is None else symbols.unit) == "byte"
+    texts = cut_texts(data, valid=valid, test=test, given=given, encoding=encoding, raw=raw)
+    if symbols is None:
+        symbols = learn_symbols(
+            texts.train, unit, vocabulary_size=vocabulary_size, min_count=min_count, lowercase=lowercase
+        )
+    return encode_texts(texts, symbols, folder)
+
+
+def cut_texts(
+    data: Sequence[str | Path],
+    *,
+    valid: str = "0.1",
+    test: str = "0.1",
+    given: Given | None = None,
+    encoding: str = "utf-8",
+    raw: bool = False,
+) -> Texts:
+    """Find where to cut the texts of a run: the same places for the same files, on every machine.
 
     Args:
         data: files to train on.
-        unit: "char", "byte", "bpe" or "word".
         valid, test: a file, or the fraction of the whole text that is set aside at its end; 0 for none.
         given: texts that came as Python objects: a str, or several.
-        vocabulary_size, min_count, lowercase: of `fit_symbols`.
         encoding: of the files.
-        symbols: of another run, in place of those that would be learned; their unit is the unit.
-        folder: on whose disk large arrays are kept; None: where the system keeps temporary files.
+        raw: whether bytes are the symbols, which need no encoding.
 
     Raises:
-        DataError: a file cannot be read (naming the line and the byte), is empty, too short to be cut, or holds one
-            symbol only.
+        DataError: a file cannot be read (naming the line and the byte), is empty, or too short to be cut.
         InputError: no data, or data from both sides.
-        SettingsError: no symbol is frequent enough, BPE has no room for the bytes, or the fractions leave no training
-            text.
-        WorkError: the disk is full or fails.
+        SettingsError: the fractions leave no training text.
     """
     given = given or Given()
     if bool(data) == (given.data is not None):
         both = "give files or Python objects, not both" if data else "no data is given; name a file with --data FILE"
         raise InputError(f"data: {both}")
-    raw = (unit if symbols is None else symbols.unit) == "byte"
     reader = _Reader(ReadOptions(encoding=encoding), raw)
     whole, size = reader.source(data, given.data, "train")
-    apart: dict[str, Source] = {}
+    found: dict[str, Stretch] = {}
     fractions: dict[str, float] = {}
     for name, wanted, own in (("valid", valid, given.valid), ("test", test, given.test)):
         fraction = as_fraction(wanted) if own is None else None
         if fraction is None:
-            apart[name], _ = reader.source([wanted], own, name)
+            found[name] = Stretch(reader.source([wanted], own, name)[0])
         elif fraction > 0:
             fractions[name] = fraction
-    cuts = _cuts(whole, size, fractions)
-    if symbols is None:
-        of_training = (piece for part, piece in stretches(whole.pieces(), cuts[:1]) if part == 0)
-        symbols = fit_symbols(
-            # bytes are their own symbols, and are not read here
-            (piece for piece in of_training if isinstance(piece, str)),
-            unit,
-            vocabulary_size=vocabulary_size,
-            min_count=min_count,
-            lowercase=lowercase,
-        )
-    train, *cut_off = _encoded(whole, cuts, symbols, folder)
-    _check_worth_training(train, symbols, whole.name)
-    texts = dict(zip(fractions, cut_off, strict=True))
-    for name, source in apart.items():
-        (texts[name],) = _encoded(source, [], symbols, folder)
-    return Corpus(symbols, train, texts.get("valid"), texts.get("test"), tuple(reader.files))
+    cuts = tuple(_cuts(whole, size, fractions))
+    found |= {name: Stretch(whole, number, cuts) for number, name in enumerate(fractions, 1)}
+    return Texts(Stretch(whole, 0, cuts), found.get("valid"), found.get("test"), tuple(reader.files))
+
+
+def learn_symbols(
+    train: Stretch, unit: str, *, vocabulary_size: int = 20000, min_count: int | None = None, lowercase: bool = False
+) -> Symbols:
+    """The symbols of a training text; see `fit_symbols`.
+
+    Raises:
+        DataError, SettingsError: as there.
+    """
+    pieces = (piece for piece in train.pieces() if isinstance(piece, str))  # bytes are their own symbols
+    return fit_symbols(pieces, unit, vocabulary_size=vocabulary_size, min_count=min_count, lowercase=lowercase)
+
+
+def encode_texts(texts: Texts, symbols: Symbols, folder: Path | None = None) -> Corpus:
+    """The ids of all texts of a run.
+
+    Args:
+        texts: cut; of bytes where `symbols` are.
+        symbols: of the run.
+        folder: on whose disk large arrays are kept; None: where the system keeps temporary files.
+
+    Raises:
+        DataError: the training text has one symbol only.
+        WorkError: the disk is full or fails.
+    """
+    train = encode_text(texts.train, symbols, folder)
+    _check_worth_training(train, symbols, texts.train.source.name)
+    valid, test = (None if text is None else encode_text(text, symbols, folder) for text in (texts.valid, texts.test))
+    return Corpus(symbols, train, valid, test, texts.files)
+
+
+def encode_text(text: Stretch, symbols: Symbols, folder: Path | None = None) -> Text:
+    """The ids of one text.
+
+    Raises:
+        WorkError: the disk is full or fails.
+    """
+    writer = TextWriter(symbols, folder)
+    for piece in text.pieces():
+        writer.add(piece)
+    return writer.finish()
 
 
 def read_text(
@@ -131,8 +223,7 @@ def read_text(
     """
     raw = symbols.unit == "byte"
     source = files_source(data, ReadOptions(encoding=encoding), raw) if given is None else given_source(given, raw)
-    (text,) = _encoded(source, [], symbols, folder)
-    return text
+    return encode_text(Stretch(source), symbols, folder)
 
 
 def check_length(corpus: Corpus, bptt_length: int) -> None:
@@ -192,14 +283,6 @@ def _cuts(whole: Source, size: int, fractions: Mapping[str, float]) -> list[int]
             whole.name,
         )
     return at_line_ends(whole.pieces(), size, wanted)
-
-
-def _encoded(source: Source, cuts: Sequence[int], symbols: Symbols, folder: Path | None) -> list[Text]:
-    """The stretches of a text between its cuts."""
-    writers = [TextWriter(symbols, folder) for _ in range(len(cuts) + 1)]
-    for number, piece in stretches(source.pieces(), cuts):
-        writers[number].add(piece)
-    return [writer.finish() for writer in writers]
 
 
 def _check_worth_training(train: Text, symbols: Symbols, source: str) -> None:

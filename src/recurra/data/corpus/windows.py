@@ -49,11 +49,13 @@ class Rows:
         ids: [N].
         starts: [B + 1] int64; row r is ids[starts[r]:starts[r + 1]].
         begin_id: what each row begins from.
+        goes_on: all rows but the first go on from the symbol before them, with a state that has read it.
     """
 
     ids: Ids
     starts: NDArray[np.int64]
     begin_id: int
+    goes_on: bool = False
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -68,7 +70,7 @@ class Rows:
         at = self.starts[:-1, None] + np.arange(first - 1, first + length)
         values = self.ids[np.clip(at, 0, len(self.ids) - 1)].astype(np.int64)
         if first == 0:
-            values[:, 0] = self.begin_id
+            values[: 1 if self.goes_on else None, 0] = self.begin_id
         inputs, targets = values[:, :-1].copy(), values[:, 1:].copy()
         lengths = np.clip(np.diff(self.starts) - first, 0, length)
         count = int(lengths.sum())
