@@ -17,7 +17,7 @@ from recurra.models import SequenceModel
 from recurra.nn import Recurrent
 from recurra.sequence import valid_mask
 
-SHORT = (5, 0, 1, 13, 2, 7)
+SHORT = (5, 0, 1, 11, 2)
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ STREAMING = {
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_is_certified(cell: str, layers: int, bidirectional: bool) -> None:
     layer = Recurrent(cell, 3, 4, layers, bidirectional=bidirectional, dtype=torch.float64)
-    found = certify_module(layer, lengths=SHORT)
+    found = certify_module(layer, lengths=(4, 0, 1, 7))
     assert found.holds, found.failing
     away = verdicts(found, "does not apply")
     assert (away >= STREAMING) if bidirectional else not (STREAMING & away)
@@ -92,7 +92,7 @@ def test_a_model_of_ids_with_an_answer_a_step_is_certified() -> None:
 
     found = certify_module(Language(), vocabulary_size=9, lengths=SHORT)
     assert found.holds, found.failing
-    assert found["packed"].reason.startswith("forward takes no PackedSequence")
+    assert found["packed"].reason == "forward takes no PackedSequence"
 
 
 def test_a_users_module_with_torchs_state_is_certified() -> None:
@@ -327,10 +327,10 @@ def test_the_module_is_left_as_it_was() -> None:
 
 
 def test_rounding_that_a_model_amplifies_is_no_failure_and_a_fault_still_is() -> None:
-    layer = Recurrent("rnn", 3, 32)
+    layer = Recurrent("rnn", 3, 32, initialization="torch")
     with torch.no_grad():
         for weight in layer.parameters():
-            weight.mul_(2.0)  # chaotic: a difference in the last bit grows with every step
+            weight.mul_(4.0)  # chaotic: a difference in the last bit grows with every step
     found = certify_module(layer, lengths=(13, 61, 251))
     assert found.holds, found.failing
     assert 251 not in found.lengths and found.rounding <= 1e-3

@@ -38,6 +38,7 @@ class AnotherProcess:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._found: tuple[list[dict[str, Any]], dict[str, Tensor]] | None = None
+        self._fault: Exception | None = None
 
     def predictions(self, case: Case) -> list[dict[str, Any]]:
         """Its predictions of the run's inputs."""
@@ -55,9 +56,14 @@ class AnotherProcess:
             yield row, torch.cat([first, rest], 1)[0] if case.per_step else rest[0], state
 
     def _ask(self, case: Case) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+        if self._found is None and self._fault is None:
+            try:
+                with tempfile.TemporaryDirectory(prefix="recurra-certify-") as folder:
+                    self._found = self._asked(case, Path(folder))
+            except Exception as error:  # kept: the next pair would only wait for the same
+                self._fault = error
         if self._found is None:
-            with tempfile.TemporaryDirectory(prefix="recurra-certify-") as folder:
-                self._found = self._asked(case, Path(folder))
+            raise self._fault or WorkError("the process answered nothing")
         return self._found
 
     def _asked(self, case: Case, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:

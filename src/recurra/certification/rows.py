@@ -86,7 +86,7 @@ def _text_given_to(run: LanguageRun) -> Given:
 
 
 def _test_part(run: Run) -> Any:
-    """The test part of the run's own data, as its task reads it; None where it cannot be read, or is too much for this."""
+    """The test part of the run's own data, as its task reads it; None where it cannot be read, or is too much."""
     if not run.files:
         return None
     try:

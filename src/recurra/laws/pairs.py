@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -180,7 +181,7 @@ def packed(case: Case) -> Iterator[Found]:
     try:
         run(*case.batch(rows[:1]))
     except Exception as error:  # whatever a module of the user's own raises
-        raise DoesNotApply(f"forward takes no PackedSequence: {_sentence(error)}") from error
+        raise DoesNotApply("forward takes no PackedSequence") from error
     yield from case.apart(case.split(run(*case.batch(rows)), rows), rows)
 
 
@@ -404,10 +405,17 @@ PAIRS: dict[str, Pair] = {
 
 
 def on_another(twin: Callable[[], Subject]) -> Pair:
-    """The pair of the same rows on another engine or another module: each alone, and padded in a batch."""
+    """The pair of the same rows on another engine or another module: each alone, padded in a batch, and in halves."""
 
     def run(case: Case) -> Iterator[Found]:
         other = twin()
+        with suppress(DoesNotApply):
+            other.check_streamable()
+            there = replace(case, subject=other)
+            for row in case.filled():
+                if case.lengths[row] > 1:
+                    halves = there.alone(row, [case.lengths[row] // 2])
+                    yield from case.apart([halves._replace(state=None)], [row])
         for row in case.filled():
             yield from case.apart(case.split(other.run(case.row(row)), [row], states=False), [row])
         if "lengths" in other.options:
@@ -502,7 +510,3 @@ def _weighted(outputs: Tensor) -> Tensor:
     """A sum in which every element counts differently, so that no error cancels."""
     weights = torch.arange(outputs.numel(), dtype=outputs.dtype, device=outputs.device).mul(0.7).sin()
     return (outputs * weights.view_as(outputs)).sum()
-
-
-def _sentence(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
