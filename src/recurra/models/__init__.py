@@ -9,9 +9,11 @@ from recurra.models.language_model import (
     LanguageModelSteps,
 )
 from recurra.models.sequence_model import SequenceModel, SequenceModelState
+from recurra.models.steps import ClassifierSteps
 
 __all__ = [
     "Classifier",
+    "ClassifierSteps",
     "LanguageModel",
     "LanguageModelLoss",
     "LanguageModelNoise",
