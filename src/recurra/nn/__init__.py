@@ -1,5 +1,6 @@
 """Modules over sequences, built from cells."""
 
+from recurra.nn.characters import CharacterEncoder
 from recurra.nn.conversion import from_torch, to_torch
 from recurra.nn.dropin import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from recurra.nn.frontends import TokenEmbedding, TokenNgrams, VectorInput
@@ -24,6 +25,7 @@ __all__ = [
     "RNN",
     "AttentionPooling",
     "BidirectionalState",
+    "CharacterEncoder",
     "GRUCell",
     "JoinedPooling",
     "LSTMCell",
