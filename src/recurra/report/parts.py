@@ -12,10 +12,9 @@ from recurra.report.page import Picture, Table
 from recurra.report.plots import curves, curves_numbers, length_histogram, length_numbers
 from recurra.report.saving import Cell, save_plot
 from recurra.run import Run
+from recurra.settings.names import UNIT_WORDS
 from recurra.standing import baseline_names, beside, not_beaten
 from recurra.tasks import ManyToOneTraining
-
-UNITS = {"word": "words", "char": "characters", "bpe": "subwords"}
 
 
 def curves_picture(run: Run, training: ManyToOneTraining, history: list[dict[str, Any]]) -> Picture:
@@ -33,7 +32,7 @@ def curves_picture(run: Run, training: ManyToOneTraining, history: list[dict[str
 def lengths_picture(run: Run, training: ManyToOneTraining) -> Picture:
     """How long the training sequences are, drawn and saved."""
     lengths = training.train.lengths
-    unit = UNITS[run.settings.text.unit] if run.reads_text else "steps"
+    unit = UNIT_WORDS[run.settings.text.unit] if run.reads_text else "steps"
     png = save_plot(run.path, "lengths", length_histogram(lengths, unit), *length_numbers(lengths))
     return Picture("Lengths", png, "Histogram of the lengths of the training sequences")
 

@@ -26,6 +26,9 @@ TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 Automatic = Literal["auto"]
 DemoName = Literal["digits"]
 
+UNIT_WORDS: dict[str, str] = {"word": "words", "char": "characters", "bpe": "subwords", "byte": "bytes"}
+"""What so many tokens of each unit are called."""
+
 CELLS: tuple[str, ...] = get_args(CellName)
 POOLINGS: tuple[str, ...] = get_args(PoolingName)
 TASKS: tuple[str, ...] = get_args(TaskName)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from recurra.data.features import Features, SeriesFeatures, TextFeatures
 from recurra.models import Classifier, SequenceModel
 from recurra.nn import TokenEmbedding, VectorInput
-from recurra.settings.tasks import TaskSettings
+from recurra.settings.tasks import ManyToOneSettings
 
 
-def build_model(settings: TaskSettings, features: Features, output_size: int, output_dropout: float) -> Classifier:
+def build_model(settings: ManyToOneSettings, features: Features, output_size: int, output_dropout: float) -> Classifier:
     """The model that the settings describe, with fresh weights from torch's generator."""
     text, model = settings.text, settings.model
     frontend: TokenEmbedding | VectorInput
@@ -43,7 +43,7 @@ def build_model(settings: TaskSettings, features: Features, output_size: int, ou
     return Classifier(frontend, body)
 
 
-def with_cell(settings: TaskSettings, features: Features) -> TaskSettings:
+def with_cell(settings: ManyToOneSettings, features: Features) -> ManyToOneSettings:
     """The settings with the cell decided: no recurrence where every input is one vector."""
     if settings.model.cell is not None:
         return settings

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TypeVar
 
+from torch import nn
+
 from recurra.errors import RunError, SettingsError
-from recurra.settings.tasks import TaskSettings
-from recurra.tasks.many_to_one import ManyToOne
+from recurra.settings.tasks import ManyToOneSettings
 
 STRUCTURE = {  # what decides the names and shapes of the weights, or what a token is
     "model": ("cell", "hidden_size", "num_layers", "bidirectional", "residual", "pooling"),
@@ -15,10 +16,10 @@ STRUCTURE = {  # what decides the names and shapes of the weights, or what a tok
 }
 HEAD = "body.head."
 
-S = TypeVar("S", bound=TaskSettings)
+S = TypeVar("S", bound=ManyToOneSettings)
 
 
-def with_structure(settings: S, start: TaskSettings) -> S:
+def with_structure(settings: S, start: ManyToOneSettings) -> S:
     """The settings with the model's structure of an earlier run, where they are left at their defaults.
 
     Raises:
@@ -40,21 +41,16 @@ def with_structure(settings: S, start: TaskSettings) -> S:
     return replace(settings, **changes)
 
 
-def take_weights(task: ManyToOne, start: ManyToOne) -> bool:
-    """Copy the earlier run's weights; the head only where it means the same.
-
-    Returns:
-        Whether the head was copied too; else it begins anew.
+def take_weights(model: nn.Module, start: nn.Module, with_head: bool) -> None:
+    """Copy an earlier model's weights, those of the head where asked; else it begins anew.
 
     Raises:
         RunError: the weights do not fit, though the settings of both agree.
     """
-    same_head = type(task) is type(start) and task.targets == start.targets
-    weights = task.model.state_dict()
-    for name, tensor in start.model.state_dict().items():
-        if name.startswith(HEAD) and not same_head:
+    weights = model.state_dict()
+    for name, tensor in start.state_dict().items():
+        if name.startswith(HEAD) and not with_head:
             continue
         if name not in weights or weights[name].shape != tensor.shape:
             raise RunError(f"init: {name} is of another shape in that run; give the options that it was trained with")
         weights[name].copy_(tensor)
-    return same_head
