@@ -2,10 +2,12 @@
 
 `fit_baselines` fits both on the rows that train the recurrent model; `to_files` and `from_files` take them into a run
 and out of it, without a pickle. The fitted ones answer from what is stored, so the loaded ones give the same answers.
+Beside a tagger stands the most frequent tag of each word (`FrequentTag`).
 """
 
 from recurra.baselines.fitting import Baselines, fit_baselines
+from recurra.baselines.frequent import FrequentTag
 from recurra.baselines.linear import Kind as BaselineKind
 from recurra.baselines.storing import from_files, to_files
 
-__all__ = ["BaselineKind", "Baselines", "fit_baselines", "from_files", "to_files"]
+__all__ = ["BaselineKind", "Baselines", "FrequentTag", "fit_baselines", "from_files", "to_files"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -76,8 +77,6 @@ def all_legal(sentences: Iterable[Sequence[str]], names: Sequence[str]) -> bool:
     first, following, last = (part.tolist() for part in legal_tags(names))
     for tags in sentences:
         own = [number[tag] for tag in tags]
-        if own and not (
-            first[own[0]] and last[own[-1]] and all(following[a][b] for a, b in zip(own, own[1:], strict=False))
-        ):
+        if own and not (first[own[0]] and last[own[-1]] and all(following[a][b] for a, b in pairwise(own))):
             return False
     return True

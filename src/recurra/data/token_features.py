@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.data.encoded import Encoded, chosen_max_length, damaged, fault, stored
+from recurra.data.encoded import Encoded, fault, stored
 from recurra.data.table import Place
 from recurra.data.vocabulary import UNK_ID, Vocabulary
 from recurra.errors import DataError, SettingsError
@@ -75,7 +75,6 @@ class TokenFeatures:
         words, characters, affixes, shapes: what each is numbered by.
         lowercase: whether words and affixes are looked up without their case (shapes and characters keep it).
         use_characters: whether characters stand beside the words.
-        max_length: most tokens of a list; what is beyond is cut.
     """
 
     words: Vocabulary
@@ -84,7 +83,6 @@ class TokenFeatures:
     shapes: Vocabulary
     lowercase: bool
     use_characters: bool
-    max_length: int
     _known: dict[str, _Parts] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @classmethod
@@ -96,10 +94,9 @@ class TokenFeatures:
         min_count: int = 1,
         lowercase: bool = True,
         use_characters: bool = True,
-        max_length: int = 0,
         place: Callable[[int], Place] | None = None,
     ) -> TokenFeatures:
-        """Learn words, characters, affixes, shapes and lengths from training inputs.
+        """Learn words, characters, affixes and shapes from training inputs.
 
         Args:
             inputs: lists of tokens.
@@ -107,7 +104,6 @@ class TokenFeatures:
             min_count: occurrences below which a word counts as unknown.
             lowercase: look words and affixes up without their case.
             use_characters: give the characters too.
-            max_length: most tokens of a list; 0: the 99.9th percentile of these, within 1 and 4096.
             place: where a row stands, by its index.
 
         Raises:
@@ -140,7 +136,6 @@ class TokenFeatures:
             Vocabulary.build(shapes, len(shapes), RARE_PART),
             lowercase,
             use_characters,
-            chosen_max_length([len(one) for one in lists], max_length),
         )
 
     def encode(self, value: Any, *, place: Place | None = None) -> Encoded:
@@ -149,9 +144,7 @@ class TokenFeatures:
         Raises:
             DataError: it is neither.
         """
-        tokens = value.split() if isinstance(value, str) else check_tokens(value, place)
-        cut = max(0, len(tokens) - self.max_length)
-        parts = [self._parts(token) for token in tokens[: self.max_length]]
+        parts = [self._parts(token) for token in tokens_of(value, place)]
         length = len(parts)
         return Encoded(
             EncodedTokens(
@@ -162,7 +155,7 @@ class TokenFeatures:
                 np.array([len(one.characters) for one in parts], np.int64),
             ),
             length,
-            cut,
+            0,
         )
 
     def collate(self, inputs: Rows[Encoded]) -> Sequence:
@@ -208,7 +201,6 @@ class TokenFeatures:
             "kind": "tokens",
             "lowercase": self.lowercase,
             "use_characters": self.use_characters,
-            "max_length": self.max_length,
             "words": self.words.to_json(),
             "characters": self.characters.to_json(),
             "affixes": self.affixes.to_json(),
@@ -223,12 +215,9 @@ class TokenFeatures:
             RunError: a field is missing or of another kind.
         """
         lowercase, use_characters = stored(data, "lowercase", bool), stored(data, "use_characters", bool)
-        max_length = stored(data, "max_length", int)
-        if max_length < 1:
-            raise damaged("max_length", "at least 1")
         names = ("words", "characters", "affixes", "shapes")
         read = [Vocabulary.from_json(stored(data, name, list)) for name in names]
-        return cls(*read, lowercase, use_characters, max_length)
+        return cls(*read, lowercase, use_characters)
 
     def _parts(self, token: str) -> _Parts:
         known = self._known.get(token)
@@ -248,6 +237,35 @@ class TokenFeatures:
         return found
 
 
+def pieces(encoded: Encoded, most: int) -> list[Encoded]:
+    """A list in pieces of at most so many tokens; one of no tokens is one piece."""
+    if encoded.length <= most:
+        return [encoded]
+    values: EncodedTokens = encoded.values
+    ends = np.concatenate([[0], values.counts.cumsum()])
+    found = []
+    for start in range(0, encoded.length, most):
+        stop = min(start + most, encoded.length)
+        part = EncodedTokens(
+            values.token[start:stop],
+            values.shape[start:stop],
+            values.affixes[start:stop],
+            values.characters[ends[start] : ends[stop]],
+            values.counts[start:stop],
+        )
+        found.append(Encoded(part, stop - start, 0))
+    return found
+
+
+def tokens_of(value: Any, place: Place | None = None) -> list[str]:
+    """The tokens of an input: a list of texts as it is, a text cut at blanks.
+
+    Raises:
+        DataError: it is neither.
+    """
+    return value.split() if isinstance(value, str) else check_tokens(value, place)
+
+
 def check_tokens(value: Any, place: Place | None = None) -> list[str]:
     """A value that is a list of texts, none of them empty.
 
@@ -261,7 +279,9 @@ def check_tokens(value: Any, place: Place | None = None) -> list[str]:
         raise fault(place, f"the input is {received}; a list of tokens is expected, [] where it is empty")
     for at, token in enumerate(value, 1):
         if not isinstance(token, str):
-            raise fault(place, f"token {at} is {'missing' if token is None else type(token).__name__}; a text is expected")
+            raise fault(
+                place, f"token {at} is {'missing' if token is None else type(token).__name__}; a text is expected"
+            )
         if not token:
             raise fault(place, f"token {at} is empty; give it a text, or leave it out")
     return list(value)

@@ -2,6 +2,7 @@
 
 from recurra.nn.characters import CharacterEncoder
 from recurra.nn.conversion import from_torch, to_torch
+from recurra.nn.crf import ConditionalRandomField, Legal, viterbi
 from recurra.nn.dropin import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from recurra.nn.frontends import TokenEmbedding, TokenNgrams, VectorInput
 from recurra.nn.initialization import initialize
@@ -26,11 +27,13 @@ __all__ = [
     "AttentionPooling",
     "BidirectionalState",
     "CharacterEncoder",
+    "ConditionalRandomField",
     "GRUCell",
     "JoinedPooling",
     "LSTMCell",
     "LastPooling",
     "LayerSession",
+    "Legal",
     "MaxPooling",
     "MeanPooling",
     "Noise",
@@ -45,4 +48,5 @@ __all__ = [
     "initialize",
     "make_pooling",
     "to_torch",
+    "viterbi",
 ]

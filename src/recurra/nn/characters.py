@@ -40,7 +40,7 @@ class CharacterEncoder(nn.Module):
 
     def forward(self, characters: Tensor) -> Tensor:
         """[B, T, C] → [B, T, output_size]."""
-        rows, steps, width = characters.shape
+        rows, steps, _ = characters.shape
         if not characters.numel():
             return self.embedding.weight.new_zeros(rows, steps, self.output_size)
         tokens, where = distinct(characters.flatten(0, 1))

@@ -34,22 +34,18 @@ class ConditionalRandomField(nn.Module):
 
     Args:
         num_tags: C.
-        legal: what `decode` may answer; None: everything. Learning does not use it: data may hold what is not legal.
 
     Shapes:
         logits [B, T, C]; tags [B, T] int64; lengths [B]. What lies beyond the lengths is not read.
     """
 
-    def __init__(self, num_tags: int, legal: Legal | None = None) -> None:
+    def __init__(self, num_tags: int) -> None:
         super().__init__()
         self.num_tags = num_tags
         self.first, self.last = nn.Parameter(torch.zeros(num_tags)), nn.Parameter(torch.zeros(num_tags))
         self.following = nn.Parameter(torch.zeros(num_tags, num_tags))
         with torch.no_grad():
             nn.init.normal_(self.following, std=0.01)
-        parts = legal or Legal(torch.ones(num_tags), torch.ones(num_tags, num_tags), torch.ones(num_tags))
-        for name, part in zip(Legal._fields, parts, strict=True):
-            self.register_buffer(f"illegal_{name}", ~part.bool(), persistent=False)
 
     def log_likelihood(self, logits: Tensor, tags: Tensor, lengths: Tensor | None = None) -> Tensor:
         """log p(tags) of each row, [B].
@@ -84,37 +80,17 @@ class ConditionalRandomField(nn.Module):
         ends = tags.gather(1, (lengths.to(tags.device) - 1).clamp(min=0)[:, None])[:, 0]
         return found + torch.where(mask[:, 0], self.last[ends] - (paths + self.last).logsumexp(1), 0.0)
 
-    def decode(self, logits: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """The likeliest legal tags of each row (Viterbi, 1967), [B, T] int64, 0 beyond the lengths.
+    def decode(self, logits: Tensor, lengths: Tensor | None = None, legal: Legal | None = None) -> Tensor:
+        """The likeliest tags of each row, [B, T] int64, 0 beyond the lengths.
+
+        Args:
+            legal: which tags may stand where. Learning does not know it: data may hold what is not legal.
 
         Raises:
             ShapeError: logits and lengths do not fit.
         """
         lengths = self._check(logits, lengths)
-        rows, steps, _ = logits.shape
-        found = torch.zeros(rows, steps, dtype=torch.int64, device=logits.device)
-        if not logits.numel():
-            return found
-        mask = valid_mask(lengths, steps, logits.device)
-        logits = logits.masked_fill(~mask[..., None], 0.0)
-        with torch.no_grad():
-            first, following, last = (
-                getattr(self, name) + ILLEGAL * getattr(self, f"illegal_{name}") for name in Legal._fields
-            )
-            best = first + logits[:, 0]
-            came_from = []
-            for step in range(1, steps):
-                highest, where = (best[:, :, None] + following).max(1)
-                new = highest + logits[:, step]
-                came_from.append(where)
-                best = torch.where(mask[:, step, None], new - new.amax(1, keepdim=True), best)
-            tag = (best + last).argmax(1)
-            for step in range(steps - 1, -1, -1):
-                found[:, step] = torch.where(mask[:, step], tag, 0)
-                if step:
-                    before = came_from[step - 1].gather(1, tag[:, None])[:, 0]
-                    tag = torch.where(mask[:, step], before, tag)
-        return found
+        return viterbi(logits, lengths, self.first, self.following, self.last, legal)
 
     def _check(self, logits: Tensor, lengths: Tensor | None) -> Tensor:
         if logits.dim() != 3 or logits.shape[2] != self.num_tags:
@@ -125,3 +101,47 @@ class ConditionalRandomField(nn.Module):
         if lengths is None:
             return torch.full((rows,), steps)
         return check_lengths(lengths, rows, steps, "ConditionalRandomField")
+
+
+def viterbi(
+    logits: Tensor,
+    lengths: Tensor,
+    first: Tensor | None = None,
+    following: Tensor | None = None,
+    last: Tensor | None = None,
+    legal: Legal | None = None,
+) -> Tensor:
+    """The path of the highest score through each row (Viterbi, 1967), [B, T] int64, 0 beyond the lengths.
+
+    Args:
+        logits: [B, T, C].
+        lengths: [B].
+        first, following, last: scores [C], [C, C], [C] of tags at the beginning, next to each other, at the end.
+        legal: which of them may be at all.
+    """
+    rows, steps, tags = logits.shape
+    found = torch.zeros(rows, steps, dtype=torch.int64, device=logits.device)
+    if not logits.numel():
+        return found
+    mask = valid_mask(lengths, steps, logits.device)
+    with torch.no_grad():
+        logits = logits.masked_fill(~mask[..., None], 0.0)
+        scores = []
+        for at, (part, shape) in enumerate(((first, (tags,)), (following, (tags, tags)), (last, (tags,)))):
+            score = logits.new_zeros(shape) if part is None else part.to(logits)
+            scores.append(score if legal is None else score + ILLEGAL * (~legal[at]).to(score))
+        best = scores[0] + logits[:, 0]
+        came_from = []
+        for step in range(1, steps):
+            highest, where = (best[:, :, None] + scores[1]).max(1)
+            new = highest + logits[:, step]
+            came_from.append(where)
+            # only differences matter, and large numbers have few digits for them
+            best = torch.where(mask[:, step, None], new - new.amax(1, keepdim=True), best)
+        tag = (best + scores[2]).argmax(1)
+        for step in range(steps - 1, -1, -1):
+            found[:, step] = torch.where(mask[:, step], tag, 0)
+            if step:
+                before = came_from[step - 1].gather(1, tag[:, None])[:, 0]
+                tag = torch.where(mask[:, step], before, tag)
+    return found

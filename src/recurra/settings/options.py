@@ -10,9 +10,9 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from recurra.settings.names import check_task
-from recurra.settings.tasks import ClassifySettings, RegressSettings, TaskSettings
+from recurra.settings.tasks import ClassifySettings, RegressSettings, TagSettings, TaskSettings
 
-SETTINGS: dict[str, type[TaskSettings]] = {"classify": ClassifySettings, "regress": RegressSettings}
+SETTINGS: dict[str, type[TaskSettings]] = {"classify": ClassifySettings, "regress": RegressSettings, "tag": TagSettings}
 
 
 @dataclass(frozen=True)

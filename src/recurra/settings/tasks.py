@@ -10,7 +10,11 @@ from recurra.settings.groups import (
     LayersSettings,
     ModelSettings,
     SplitSettings,
+    TaggedSettings,
+    TaggerSettings,
+    TagTrainingSettings,
     TextSettings,
+    TokenSettings,
     TrainingSettings,
 )
 from recurra.settings.names import ClassWeights, RegressionLoss
@@ -57,6 +61,29 @@ class RegressOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TagOptions:
+    """What only tagging has."""
+
+    also: str = "auto"
+    """Columns of tags learned beside the target, between commas; auto: xpos and feats where they are; none."""
+    also_weight: float = 1.0
+    """Weight of each such column in the loss; the target's is 1."""
+    crf: bool = False
+    """Score the tags of a sentence together, by a linear-chain conditional random field."""
+    output_dropout: float = 0.5
+    """Dropout on what the layers give, one mask a sentence."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        found = []
+        if not 0 <= self.output_dropout < 1:
+            found.append(f"output_dropout: {self.output_dropout} is not in [0, 1)")
+        if not 0 < self.also_weight < float("inf"):
+            found.append(f"also_weight: {self.also_weight} is not a number above 0; also none learns no other")
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskSettings:
     """What every task has; each gives the groups their own options, and adds one."""
 
@@ -96,3 +123,14 @@ class RegressSettings(ManyToOneSettings):
     """Everything that makes a regression run."""
 
     regress: RegressOptions = field(default_factory=RegressOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagSettings(TaskSettings):
+    """Everything that makes a tagging run."""
+
+    data: TaggedSettings = field(default_factory=TaggedSettings)
+    tokens: TokenSettings = field(default_factory=TokenSettings)
+    model: TaggerSettings = field(default_factory=TaggerSettings)
+    training: TagTrainingSettings = field(default_factory=TagTrainingSettings)
+    tag: TagOptions = field(default_factory=TagOptions)

@@ -4,10 +4,13 @@ from recurra.tasks.classify import Classify, Prediction
 from recurra.tasks.examples import Examples, Score
 from recurra.tasks.many_to_one import ManyToOne
 from recurra.tasks.regress import Estimate, Regress
+from recurra.tasks.tag import Tag, Tagged
+from recurra.tasks.tag_examples import TaggedExamples, TagScore
+from recurra.tasks.tag_training import TagTraining
 from recurra.tasks.task import Task, TaskTraining
 from recurra.tasks.training import ManyToOneTraining
 
-TASKS: dict[str, type[Task]] = {"classify": Classify, "regress": Regress}
+TASKS: dict[str, type[Task]] = {"classify": Classify, "regress": Regress, "tag": Tag}
 
 __all__ = [
     "TASKS",
@@ -19,6 +22,11 @@ __all__ = [
     "Prediction",
     "Regress",
     "Score",
+    "Tag",
+    "TagScore",
+    "TagTraining",
+    "Tagged",
+    "TaggedExamples",
     "Task",
     "TaskTraining",
 ]

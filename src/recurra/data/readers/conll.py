@@ -18,7 +18,7 @@ from recurra.data.table import Table, check_not_empty
 from recurra.errors import DataError
 
 CONLLU_COLUMNS = ("form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")  # after the ID
-MAY_BE_UNSPECIFIED = ("upos", "xpos", "head", "deprel")  # `_` is None here; as a form, a lemma or features it is a value
+MAY_BE_UNSPECIFIED = ("upos", "xpos", "head", "deprel")  # `_` is None here, and elsewhere a value
 TOKEN, TAG = "token", "tag"
 DOCUMENT_START = "-DOCSTART-"  # the word that stands alone between the documents of CoNLL-2003
 
@@ -77,7 +77,9 @@ def read_conll(path: Path, options: ReadOptions) -> Table:
                     line,
                 )
             if "" in fields:
-                raise DataError(f"the column {names[fields.index('')]!r} is empty; fill it, with _ for nothing", path, line)
+                raise DataError(
+                    f"the column {names[fields.index('')]!r} is empty; fill it, with _ for nothing", path, line
+                )
         if len(sentence) == 1 and sentence[0][1][0] == DOCUMENT_START:
             continue
         for at, name in enumerate(names):
@@ -133,8 +135,7 @@ def _conllu_fields(line: Line, path: Path) -> list[str]:
         mend = "CoNLL-U needs tabs between them, not blanks" if blanks else "is one missing?"
         raise DataError(f"has {_columns(len(fields))} between tabs, and CoNLL-U has {count}; {mend}", path, number)
     if "" in fields:
-        name = ("id", *CONLLU_COLUMNS)[fields.index("")]
-        raise DataError(f"the column {name!r} is empty; fill it, with _ for nothing", path, number)
+        raise _empty(("id", *CONLLU_COLUMNS)[fields.index("")], path, number)
     return fields
 
 
@@ -175,6 +176,10 @@ def _whole_words(words: list[list[str]], sentence: list[Line], path: Path) -> li
         missing = until if last else 1
         raise DataError(f"the sentence ends before the word {missing}; is a line missing?", path, sentence[-1][0])
     return found
+
+
+def _empty(name: str, path: Path, line: int) -> DataError:
+    return DataError(f"the column {name!r} is empty; fill it, with _ for nothing", path, line)
 
 
 def _names_by_position(count: int) -> list[str]:
