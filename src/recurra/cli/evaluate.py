@@ -10,6 +10,8 @@ from cyclopts import Parameter
 from recurra.cli.show import print_json, table
 from recurra.standing import baseline_names, beside, not_beaten
 
+COUNTS = ("examples", "tokens")
+
 
 def evaluate(
     run: Annotated[Path, Parameter(help="Run folder.")],
@@ -27,10 +29,10 @@ def evaluate(
         print_json(metrics)
         return
     plain = baseline_names(metrics)
-    rows = beside(metrics, [name for name in metrics if name != "examples" and not name.startswith("baseline_")])
+    rows = beside(metrics, [name for name in metrics if name not in COUNTS and not name.startswith("baseline_")])
     seconds = [metrics[f"baseline_{name}_seconds"] for name in plain]
     rows.append(["seconds of fitting", loaded.result["training_seconds"], *seconds])
     print(table(["metric", "model", *plain], rows))
-    print(f"{metrics['examples']:,} examples")
+    print(", ".join(f"{metrics[name]:,} {name}" for name in COUNTS if name in metrics))
     if sentence := not_beaten(metrics, loaded.result["metric"]):
         print(sentence)

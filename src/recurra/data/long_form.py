@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ ID_NAMES = (
 
 Moment = int | float | datetime
 
+S = TypeVar("S", bound=TableSettings)
+
 
 class Keyed(NamedTuple):
     """A sequence with the id that its answer names; value may be the error that stands in its place."""
@@ -40,7 +42,7 @@ class Keyed(NamedTuple):
     value: Any
 
 
-def with_inputs(table: Table, settings: TableSettings) -> TableSettings:
+def with_inputs(table: Table, settings: S) -> S:
     """The settings with the input columns of a table in long form decided: those given, or all others of numbers.
 
     A column is one of numbers where more than half of its cells are: a faulty cell is refused later, with its line,

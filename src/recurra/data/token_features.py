@@ -215,9 +215,10 @@ class TokenFeatures:
             RunError: a field is missing or of another kind.
         """
         lowercase, use_characters = stored(data, "lowercase", bool), stored(data, "use_characters", bool)
-        names = ("words", "characters", "affixes", "shapes")
-        read = [Vocabulary.from_json(stored(data, name, list)) for name in names]
-        return cls(*read, lowercase, use_characters)
+        words, characters, affixes, shapes = (
+            Vocabulary.from_json(stored(data, name, list)) for name in ("words", "characters", "affixes", "shapes")
+        )
+        return cls(words, characters, affixes, shapes, lowercase, use_characters)
 
     def _parts(self, token: str) -> _Parts:
         known = self._known.get(token)

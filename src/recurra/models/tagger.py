@@ -132,4 +132,4 @@ class Tagger(nn.Module):
 
     def kinds(self, logits: Tensor) -> tuple[Tensor, ...]:
         """The logits of each kind of tag, [B, T, size]."""
-        return logits.split(self.sizes, -1)
+        return torch.split(logits, list(self.sizes), -1)

@@ -24,6 +24,7 @@ from recurra.data.vocabulary import UNK_ID
 from recurra.errors import RecurraError, RunError, SettingsError
 from recurra.memory import memory_faults_named
 from recurra.metrics import ClassificationMetrics, SpanMetrics
+from recurra.models import Tagger
 from recurra.nn import Legal, viterbi
 from recurra.randomness import seed_of
 from recurra.settings.tasks import TagSettings
@@ -58,6 +59,7 @@ class Tag(Task):
     """
 
     name = "tag"
+    model: Tagger
     metrics: ClassVar[dict[str, bool]] = ACCURACIES
 
     def __init__(
@@ -104,9 +106,7 @@ class Tag(Task):
         features = start.features if start is not None else _learned(inputs, settings)
         if start is not None:
             tags = tuple(_adopted(one, start.tags) for one in tags)
-        sentences = [
-            tags_of(value, length, place(0)) for value, length in zip(train.column(target), lengths, strict=True)
-        ]
+        sentences = map(tags_of, train.column(target), lengths, [place(0)] * len(train))  # checked by Tags.fit
         constrained = are_span_tags(tags[0].names) and all_legal(sentences, tags[0].names)
         settings = replace(settings, model=replace(settings.model, cell=settings.model.cell or "lstm"))
         return cls(settings, features, tags, constrained, device)

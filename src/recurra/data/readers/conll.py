@@ -77,9 +77,7 @@ def read_conll(path: Path, options: ReadOptions) -> Table:
                     line,
                 )
             if "" in fields:
-                raise DataError(
-                    f"the column {names[fields.index('')]!r} is empty; fill it, with _ for nothing", path, line
-                )
+                raise _empty(names[fields.index("")], path, line)
         if len(sentence) == 1 and sentence[0][1][0] == DOCUMENT_START:
             continue
         for at, name in enumerate(names):
