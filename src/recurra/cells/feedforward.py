@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.cells.cell import Cell
-from recurra.errors import ShapeError
+from recurra.cells.cell import Cell, check_sizes
 
 
 class FeedforwardState(NamedTuple):
@@ -32,10 +31,7 @@ class FeedforwardCell(Cell):
 
     def __init__(self, input_size: int, hidden_size: int, *, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
-        if input_size < 1 or hidden_size < 1:
-            raise ShapeError(
-                f"FeedforwardCell: input_size is {input_size} and hidden_size {hidden_size}; both must be 1 or more"
-            )
+        check_sizes(self, input_size, hidden_size)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
         self.weight = nn.Parameter(torch.empty(hidden_size, input_size, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.zeros(hidden_size, device=device, dtype=dtype))

@@ -4,31 +4,46 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from recurra.cells import Cell
+from recurra.cells import Cell, LinearCell
 from recurra.engines.episodes import run_episodes
-from recurra.engines.fused import both, both_fit, fused, why_not
+from recurra.engines.fused import both, both_fit, fused
+from recurra.engines.fused import why_not as why_not_fused
 from recurra.engines.loop import Zoneout, unroll
+from recurra.engines.scan import scan
+from recurra.engines.scan import why_not as why_not_scan
 from recurra.errors import SettingsError
 from recurra.settings.names import EngineName
 from recurra.state import State
+
+QUICK: tuple[EngineName, ...] = ("fused", "scan")
+"""The engines beside the loop, in the order in which "auto" tries them."""
 
 
 def select_engine(
     engine: EngineName, cell: Cell, mask: Tensor | None = None, zoneout: Zoneout | None = None
 ) -> EngineName:
-    """The engine that will run: "loop" or "fused".
+    """The engine that will run: "loop", "fused" or "scan".
 
     Raises:
-        SettingsError: the fused kernels are asked for by name and cannot do this.
+        SettingsError: an engine is asked for by name and cannot do this.
     """
-    reason = why_not(cell)
+    reasons = why_not(cell)
     if mask is not None:
-        reason = "torch's kernels have no dropout inside the recurrence"
+        reasons["fused"] = "torch's kernels have no dropout inside the recurrence"
+        reasons["scan"] = "the scan has no dropout inside the recurrence"
     if zoneout is not None:
-        reason = "torch's kernels have no zoneout"
-    if engine == "fused" and reason is not None:
-        raise SettingsError(f"engine 'fused' cannot run this layer: {reason}; give engine 'auto' or 'loop'")
-    return "fused" if engine != "loop" and reason is None else "loop"
+        reasons["fused"] = "torch's kernels have no zoneout"
+    if engine in reasons:
+        raise SettingsError(f"engine {engine!r} cannot run this layer: {reasons[engine]}; give engine 'auto' or 'loop'")
+    if engine != "auto":
+        return engine
+    return next((name for name in QUICK if name not in reasons), "loop")
+
+
+def why_not(cell: Cell) -> dict[EngineName, str]:
+    """For each engine that cannot run a cell the reason; the loop runs every one."""
+    reasons: dict[EngineName, str | None] = {"fused": why_not_fused(cell), "scan": why_not_scan(cell)}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def run(
@@ -50,6 +65,8 @@ def run(
     chosen = select_engine(engine, cell, mask, zoneout)
     if chosen == "loop" or x.shape[0] == 0 or x.shape[1] == 0:
         return unroll(cell, x, state, lengths=lengths, resets=resets, restart=restart, mask=mask, zoneout=zoneout)
+    if isinstance(cell, LinearCell):
+        return scan(cell, x, state, lengths=lengths, resets=resets, restart=restart, zoneout=zoneout)
     if resets is not None and bool(resets.any()):
         return run_episodes(lambda *row: fused(cell, *row), x, state, lengths, resets, restart)
     return fused(cell, x, state, lengths)
@@ -65,7 +82,7 @@ def run_both(
     from_zeros: bool,
 ) -> tuple[Tensor, tuple[State, State]] | None:
     """Two directions in one kernel where it can; None where they must run one after the other."""
-    if select_engine(engine, cells[0]) == "loop" or x.shape[0] == 0 or x.shape[1] == 0:
+    if select_engine(engine, cells[0]) != "fused" or x.shape[0] == 0 or x.shape[1] == 0:
         return None
     if not both_fit(cells, x, lengths, from_zeros):
         return None

@@ -43,7 +43,7 @@ class Direction(nn.Module):
         super().__init__()
         self.cell, self.backward = cell, backward
         self.recurrent_dropout, self.weight_dropout, self.zoneout = recurrent_dropout, weight_dropout, zoneout
-        self._check_noise()
+        self._check_options(learned_state)
         self.initial = nn.ParameterDict()
         if learned_state:
             for path, leaf in leaves(cell.initial_state(1)):
@@ -90,7 +90,7 @@ class Direction(nn.Module):
             state: before the first step read: for the backward direction the one after the last valid step.
             lengths, resets: in the order of x, whatever the direction.
             noise: masks in the order of x.
-            engine: "auto", "loop" or "fused".
+            engine: "auto", "loop", "fused" or "scan".
         """
         held = noise.zoneout
         if self.backward:
@@ -122,11 +122,14 @@ class Direction(nn.Module):
             y = new.hidden
         return y, new
 
-    def _check_noise(self) -> None:
+    def _check_options(self, learned_state: bool) -> None:
         name = type(self.cell).__name__
         for rate in ("recurrent_dropout", "weight_dropout", "zoneout"):
             if not 0 <= getattr(self, rate) < 1:
                 raise SettingsError(f"{rate}: {getattr(self, rate)} is not in [0, 1)")
+        for option, reason in self.cell.refused.items():
+            if getattr(self, option, False) or (option == "learned_state" and learned_state):
+                raise SettingsError(f"{option}: not for {name}: {reason}; leave it at its default")
         has_hidden = "hidden" in getattr(self.cell.initial_state(1), "_fields", ())
         if self.weight_dropout and not isinstance(getattr(self.cell, "weight_hh", None), Tensor):
             raise SettingsError(f"weight_dropout: {name} has no weight_hh to drop from; leave it at 0")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ class Recurrent(nn.Module):
     """Recurrent layers over sequences, the same numbers whole, in chunks, packed or one step at a time.
 
     Args:
-        cell: a name from the cell table ("rnn", "rnn_relu", "lstm", "gru", "feedforward"), or a function
+        cell: a name from the cell table (`recurra.cells.CELLS`), such as "lstm" or "mingru", or a function
             (input_size, hidden_size) → Cell, such as a Cell class of one's own.
         input_size: features of x.
         hidden_size: features of each direction's output.
@@ -43,7 +43,7 @@ class Recurrent(nn.Module):
         learned_state: initial states are parameters.
         initialization: "orthogonal", "chrono" or "torch"; see `recurra.nn.initialize`.
         chrono_length: longest memory in steps, with "chrono".
-        engine: "auto", or "loop" or "fused" to insist.
+        engine: "auto", or "loop", "fused" or "scan" to insist.
 
     Shapes:
         x [B, T, input_size] → outputs [B, T, directions · hidden_size]; every leaf of the state is batch first, also
@@ -309,7 +309,7 @@ def _check(num_layers: int, dropout: float, variational: bool, residual: bool, e
         raise SettingsError("variational: it says how dropout is drawn, and dropout is 0; give dropout")
     if residual and num_layers == 1:
         raise SettingsError("residual: connections start at the second layer and there is one; give num_layers 2")
-    check_name("engine", engine, ("auto", "loop", "fused"))
+    check_name("engine", engine, get_args(EngineName))
 
 
 def _direction(module: nn.Module) -> Direction:

@@ -20,6 +20,7 @@ from recurra.tasks import TaskTraining
 NAME_LENGTH = 80  # characters shown of a label, a file name or a value
 INTERVAL_Z = 1.96  # of 95 %
 HUB_METRICS = {
+    "perplexity": "perplexity",
     "accuracy": "accuracy",
     "macro_f1": "f1",
     "micro_f1": "f1",
@@ -100,14 +101,19 @@ def row_counts(run: Run) -> str:
     )
 
 
+def place_of(run: Run) -> str:
+    """The run's folder as a word of a command line, from where it lies."""
+    folder = readable(run.path.absolute().name)
+    return shlex.quote(f"./{folder}" if folder.startswith("-") else folder)
+
+
 def use_listing(run: Run, example: Any) -> str:
     """How the run is used: commands, and the same in Python.
 
     Args:
         example: an input; None: none is short enough to show.
     """
-    folder = readable(run.path.absolute().name)
-    place = shlex.quote(f"./{folder}" if folder.startswith("-") else folder)
+    folder, place = readable(run.path.absolute().name), place_of(run)
     given = f"echo {shlex.quote(str(example))} | recurra predict {place}" if example is not None else ""
     commands = [given or f"recurra predict {place} FILE", f"recurra evaluate {place} --data FILE"]
     listing = ["import recurra", "", f"run = recurra.load({folder!r})", f"run.predict([{example!r}])"]

@@ -12,7 +12,6 @@ from recurra.report.page import Picture, Table
 from recurra.report.plots import curves, curves_numbers, length_histogram, length_numbers
 from recurra.report.saving import Cell, save_plot
 from recurra.run import Run
-from recurra.settings.groups import DirectionsSettings, ModelSettings
 from recurra.settings.names import UNIT_WORDS
 from recurra.standing import baseline_names, beside, not_beaten
 from recurra.tasks import ManyToOneTraining, TaskTraining
@@ -58,19 +57,19 @@ def scores_table(result: dict[str, Any], names: Sequence[str], note: str) -> Tab
 def model_line(run: Run) -> str:
     """The model in a few words."""
     model = run.settings.model
-    ways = "bidirectional " if isinstance(model, DirectionsSettings) and model.bidirectional else ""
+    ways = "bidirectional " if getattr(model, "bidirectional", False) else ""
     layers = "1 layer" if model.num_layers == 1 else f"{model.num_layers} layers"
-    pooling = f", {model.pooling} pooling" if isinstance(model, ModelSettings) else ""
+    pooling = f", {model.pooling} pooling" if hasattr(model, "pooling") else ""
     return f"{ways}{model.cell} of {model.hidden_size}, {layers}{pooling}"
 
 
-def facts_of(run: Run) -> list[tuple[str, str]]:
-    """What was measured about the run itself."""
+def facts_of(run: Run, unit: str = "Rows") -> list[tuple[str, str]]:
+    """What was measured about the run itself; `unit` is what its data are counted in."""
     result = run.result
     return [
         ("Model", model_line(run)),
         ("Parameters", f"{result['parameters']:,}"),
-        ("Rows", "{train_examples:,} training, {valid_examples:,} validation, {test_examples:,} test".format(**result)),
+        (unit, "{train_examples:,} training, {valid_examples:,} validation, {test_examples:,} test".format(**result)),
         ("Training", f"{result['training_seconds']:.1f} s, {result['steps']:,} steps, ended by {result['stopped']}"),
         *_refit(run),
         ("Device", f"{result['device']}, {result['threads']} threads"),

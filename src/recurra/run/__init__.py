@@ -6,6 +6,7 @@ ended; one whose files are not those of the manifest is refused by name. Nothing
 
 from recurra.run.files import DECISIVE
 from recurra.run.kinds import make_run
+from recurra.run.language_run import LanguageRun
 from recurra.run.loading import load_beginning, load_run
 from recurra.run.plain import load_baselines, save_baselines
 from recurra.run.run import Run
@@ -15,6 +16,7 @@ from recurra.run.tag_run import TagRun
 
 __all__ = [
     "DECISIVE",
+    "LanguageRun",
     "Run",
     "TableRun",
     "TagRun",

@@ -166,7 +166,7 @@ class TableRun(Run):
         if not self.files:
             raise InputError(f"{self.path}: the data of this run came as Python objects; give evaluate its data")
         check_unchanged(self.files)
-        return self._task.read(self.settings, None).test
+        return self._task.read(self.settings, None, self._task).test
 
     def _classes(self) -> Classify:
         if not isinstance(self._task, Classify):

@@ -10,14 +10,18 @@ from recurra.settings.groups import (
     LayersSettings,
     ModelSettings,
     SplitSettings,
-    TaggedSettings,
-    TaggerSettings,
-    TagTrainingSettings,
     TextSettings,
-    TokenSettings,
     TrainingSettings,
 )
+from recurra.settings.language import (
+    CorpusSettings,
+    LanguageLayersSettings,
+    LanguageOptions,
+    LanguageTrainingSettings,
+    SymbolSettings,
+)
 from recurra.settings.names import ClassWeights, RegressionLoss
+from recurra.settings.tagging import TaggedSettings, TaggerSettings, TagOptions, TagTrainingSettings, TokenSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,29 +62,6 @@ class RegressOptions:
         if not 0 <= self.output_dropout < 1:
             return [f"output_dropout: {self.output_dropout} is not in [0, 1)"]
         return []
-
-
-@dataclass(frozen=True, kw_only=True)
-class TagOptions:
-    """What only tagging has."""
-
-    also: str = "auto"
-    """Columns of tags learned beside the target, between commas; auto: xpos and feats where they are; none."""
-    also_weight: float = 1.0
-    """Weight of each such column in the loss; the target's is 1."""
-    crf: bool = False
-    """Score the tags of a sentence together, by a linear-chain conditional random field."""
-    output_dropout: float = 0.5
-    """Dropout on what the layers give, one mask a sentence."""
-
-    def problems(self) -> list[str]:
-        """Everything that is wrong with these values, a sentence each."""
-        found = []
-        if not 0 <= self.output_dropout < 1:
-            found.append(f"output_dropout: {self.output_dropout} is not in [0, 1)")
-        if not 0 < self.also_weight < float("inf"):
-            found.append(f"also_weight: {self.also_weight} is not a number above 0; also none learns no other")
-        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,3 +115,14 @@ class TagSettings(TaskSettings):
     model: TaggerSettings = field(default_factory=TaggerSettings)
     training: TagTrainingSettings = field(default_factory=TagTrainingSettings)
     tag: TagOptions = field(default_factory=TagOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageSettings(TaskSettings):
+    """Everything that makes a language model."""
+
+    data: CorpusSettings = field(default_factory=CorpusSettings)
+    text: SymbolSettings = field(default_factory=SymbolSettings)
+    model: LanguageLayersSettings = field(default_factory=LanguageLayersSettings)
+    training: LanguageTrainingSettings = field(default_factory=LanguageTrainingSettings)
+    language: LanguageOptions = field(default_factory=LanguageOptions)

@@ -3,6 +3,7 @@
 from recurra.tasks.classify import Classify, Prediction
 from recurra.tasks.examples import Examples, Score
 from recurra.tasks.many_to_one import ManyToOne
+from recurra.tasks.model import Continuation, Model
 from recurra.tasks.regress import Estimate, Regress
 from recurra.tasks.tag import Tag, Tagged
 from recurra.tasks.tag_examples import TaggedExamples, TagScore
@@ -10,15 +11,17 @@ from recurra.tasks.tag_training import TagTraining
 from recurra.tasks.task import Task, TaskTraining
 from recurra.tasks.training import ManyToOneTraining
 
-TASKS: dict[str, type[Task]] = {"classify": Classify, "regress": Regress, "tag": Tag}
+TASKS: dict[str, type[Task]] = {"classify": Classify, "regress": Regress, "tag": Tag, "model": Model}
 
 __all__ = [
     "TASKS",
     "Classify",
+    "Continuation",
     "Estimate",
     "Examples",
     "ManyToOne",
     "ManyToOneTraining",
+    "Model",
     "Prediction",
     "Regress",
     "Score",

@@ -64,7 +64,7 @@ class ManyToOne(Task):
             self.model = build_model(settings, features, self.output_size, self.output_dropout).to(self.device)
 
     @classmethod
-    def read(cls, settings: Any, given: Given | None) -> Parts:
+    def read(cls, settings: Any, given: Given | None, known: Any = None) -> Parts:
         """The tables of a run."""
         return partition(settings.data, settings.training.seed, given, stratified=cls.stratified)
 

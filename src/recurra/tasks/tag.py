@@ -82,7 +82,7 @@ class Tag(Task):
             self.model = build_tagger(settings, features, [len(one) for one in tags]).to(self.device)
 
     @classmethod
-    def read(cls, settings: TagSettings, given: Given | None) -> Parts:
+    def read(cls, settings: TagSettings, given: Given | None, known: Any = None) -> Parts:
         """The sentences of a run."""
         return partition(settings.data, settings.training.seed, given, stratified=False, gather=gathered)
 

@@ -64,8 +64,13 @@ class Task(ABC):
 
     @classmethod
     @abstractmethod
-    def read(cls, settings: Any, given: Given | None) -> ReadParts:
+    def read(cls, settings: Any, given: Given | None, known: Any = None) -> ReadParts:
         """The data of a run, cut into training, validation and test data.
+
+        Args:
+            settings: all of them.
+            given: data that came as Python objects.
+            known: a task whose vocabulary is used, where it is learned while the data are read.
 
         Raises:
             DataError, InputError: data that cannot be used, or none.
