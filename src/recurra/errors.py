@@ -5,6 +5,7 @@ RecurraError
 │   ├── SettingsError     an option, key or name
 │   ├── DataError         a file, or a place in it
 │   ├── RunError          a run folder: missing, damaged, in use
+│   ├── StateError        a saved state: damaged, or of another model
 │   ├── ShapeError        a tensor's rank, size or dtype (also a ValueError)
 │   └── NotStreamable     a model that needs the whole sequence was asked for one step
 ├── WorkError             the work failed: disk, memory, a loss that is not finite; status 1
@@ -64,6 +65,10 @@ class DataError(InputError):
 
 class RunError(InputError):
     """A run folder that is missing, damaged, incomplete or in use."""
+
+
+class StateError(InputError):
+    """A saved state that is missing, damaged or of another model."""
 
 
 class ShapeError(InputError, ValueError):

@@ -31,6 +31,7 @@ from recurra.report.classification import write_classification_report
 from recurra.report.language import language_words, write_language_report
 from recurra.report.many_to_one_card import many_to_one_words
 from recurra.report.regression import write_regression_report
+from recurra.report.tagging import tagging_words, write_tagging_report
 from recurra.run import (
     Run,
     beginning_digests,
@@ -63,6 +64,7 @@ PREDICTED_ROWS = 64  # in a dry run
 REPORTS: dict[str, tuple[Callable[..., None], Callable[..., CardWords]]] = {
     "classify": (write_classification_report, many_to_one_words),
     "regress": (write_regression_report, many_to_one_words),
+    "tag": (write_tagging_report, tagging_words),
     "model": (write_language_report, language_words),
 }
 """Of each task what writes its report, from (run, training, test, score, history), and what its card says."""

@@ -25,7 +25,7 @@ FLOORS = {
     5: {"models", "data", "baselines", "losses", "metrics", "statistics", "laws"},
     4: {"nn"},
     3: {"engines"},
-    2: {"cells"},
+    2: {"cells", "state_file"},
     1: {"state", "sequence", "randomness", "files", "memory", "optional", "settings"},
     0: {"errors", "html", "standing"},
 }

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from recurra import __version__
+from recurra.cli.certify import certify
 from recurra.cli.configuration import config
 from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
@@ -38,7 +39,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (train_app, config, evaluate, predict, generate, info, runs, demo, doctor):
+for command in (train_app, config, evaluate, predict, generate, certify, info, runs, demo, doctor):
     app.command(command)
 app.register_install_completion_command(name="--install-completion", add_to_startup=True)
 

@@ -21,12 +21,14 @@ from recurra.settings.language import (
     SymbolSettings,
 )
 from recurra.settings.names import TASKS, Progress, TaskName, check_task, did_you_mean
+from recurra.settings.tagging import TaggedSettings, TaggerSettings, TagOptions, TagTrainingSettings, TokenSettings
 from recurra.settings.tasks import (
     ClassifyOptions,
     ClassifySettings,
     LanguageSettings,
     RegressOptions,
     RegressSettings,
+    TagSettings,
     TaskSettings,
 )
 from recurra.standing import baseline_names, beside, not_beaten
@@ -101,6 +103,21 @@ def regress(
     """Answer a number for each sequence: texts, series of numbers or vectors, single vectors."""
     settings = RegressSettings(data=data, text=text, model=model, training=training, regress=options)
     _train("regress", settings, run)
+
+
+@train_app.command
+def tag(
+    *,
+    data: Annotated[TaggedSettings, _flat("Data", 2)] = TaggedSettings(),
+    tokens: Annotated[TokenSettings, _flat("Tokens", 3)] = TokenSettings(),
+    model: Annotated[TaggerSettings, _flat("Model", 4)] = TaggerSettings(),
+    training: Annotated[TagTrainingSettings, _flat("Training", 5)] = TagTrainingSettings(),
+    options: Annotated[TagOptions, _flat("Tagging", 6)] = TagOptions(),
+    run: Annotated[RunOptions, _flat("Run", 1)] = RunOptions(),
+) -> None:
+    """Tag tokens: parts of speech, names, any tag for each token of a sentence."""
+    settings = TagSettings(data=data, tokens=tokens, model=model, training=training, tag=options)
+    _train("tag", settings, run)
 
 
 @train_app.command

@@ -21,7 +21,8 @@ class RecurrentSteps:
     """The layers of a `Recurrent` in one direction, as in evaluation."""
 
     def __init__(self, layer: Recurrent) -> None:
-        self.layer, self.name, self.input_size = layer, type(layer).__name__, layer.input_size
+        self.module = self.layer = layer
+        self.name, self.input_size = type(layer).__name__, layer.input_size
         self._stack = [directions[0] for directions in layer.stack()]
         self._silence = layer.silence()
 

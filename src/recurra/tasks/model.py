@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recurra.baselines import ORDERS, NgramModel, fit_ngrams, ngrams_from_files, ngrams_to_files
-from recurra.data.corpus import Corpus, Text, Window, check_length, cut_rows, read_corpus, window_lengths
+from recurra.data.corpus import Corpus, Text, Window, cut_rows, read_corpus, window_lengths
 from recurra.data.partition import FileRecord, Given
 from recurra.data.symbols import Symbols, symbols_from_json
 from recurra.errors import DataError, SettingsError
@@ -131,7 +131,6 @@ class Model(Task):
             encoding=data.encoding,
             symbols=None if known is None else known.symbols,
         )
-        check_length(corpus, min(settings.language.bptt_length, 2) or 2)
         return CorpusParts(corpus, data)
 
     @classmethod
