@@ -1,7 +1,8 @@
 """What each of several processes does in tests: `torchrun … -m training.processes_child FOLDER [kill]`.
 
-Every variant's training, each process with a folder of its own name; the weights of each go to FOLDER. Then one that
-the second process is told to stop, and that goes on. With `kill` the second one kills itself in mid-training.
+Every variant's and task's training, each process with a folder of its own name; the weights of each go to FOLDER.
+Then one that the second process is told to stop, and that goes on. With `kill` the second one kills itself in
+mid-training.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from recurra.training.processes import processes_here
 from recurra.training.protocol import Interrupted, Trainable
 
-from .ragged import VARIANTS, train, train_language
+from .ragged import TASKS, VARIANTS, train, train_task
 
 
 def kill(folder: Path) -> None:
@@ -38,8 +39,9 @@ def main(folder: Path) -> None:
         save(ragged, folder / f"{number}-{processes.rank}.safetensors")
         (folder / f"{number}-{processes.rank}.json").write_text(json.dumps(result.history))
 
-    language, _ = train_language(folder / "text.txt", folder / f"language-process-{processes.rank}", processes)
-    save(language, folder / f"language-{processes.rank}.safetensors")
+    for name in TASKS:
+        training, _ = train_task(name, folder / f"{name}-process-{processes.rank}", processes)
+        save(training, folder / f"{name}-{processes.rank}.safetensors")
 
     def stop(count: int) -> None:
         if count == 8 and processes.rank == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recurra.data.partition import Given
 from recurra.models import SequenceModel
 from recurra.nn.door import entered_zeros
 from recurra.nn.frontends import VectorInput
@@ -17,7 +19,8 @@ from recurra.randomness import generator, seed_of
 from recurra.sequence import Sequence
 from recurra.settings.groups import TrainingSettings
 from recurra.settings.structure import from_keywords
-from recurra.tasks.model import Model, ModelTraining
+from recurra.tasks import TASKS as BY_NAME
+from recurra.tasks import TaskTraining
 from recurra.training.loop import FitResult, fit
 from recurra.training.processes import ALONE, Processes
 from recurra.training.progress import Silent
@@ -117,15 +120,35 @@ class Ragged:
         return f"rows {', '.join(map(str, indices))}"
 
 
-def train_language(text: Path, folder: Path, processes: Processes = ALONE) -> tuple[ModelTraining, FitResult]:
-    """A language model's training of STEPS windows, three rows of a text side by side."""
-    settings = from_keywords(
-        "model", data=str(text), batch_size=3, hidden_size=6, num_layers=2, bptt_length=7, dropout=0.3,
-        token_dropout=0.2, embedding_dropout=0.2, output_dropout=0.2, weight_dropout=0.2, zoneout=0.1, max_steps=STEPS,
-        evaluate_every=9, patience=0, threads=1, activation_penalty=1.0, slowness_penalty=1.0,
-    )  # fmt: skip
-    parts = Model.read(settings, None)
-    task = Model.fit_features(settings, parts.train)
+WORDS = ("a", "charming", "dull", "film", "mess", "with", "no", "end")
+ROWS = [[WORDS[(row * 5 + place * place * 3) % 8] for place in range(1 + row * 7 % 6)] for row in range(40)]
+TASKS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "classify": (
+        {"text": [" ".join(row) for row in ROWS], "label": [("one", "few", "many")[len(row) // 3] for row in ROWS]},
+        {"batch_size": 5, "char_noise": 0.1, "word_dropout": 0.1, "embedding_dropout": 0.1, "rdrop": 0.5,
+         "class_weights": "balanced", "label_smoothing": 0.1, "recurrent_dropout": 0.2, "bidirectional": True},
+    ),
+    "tag": (
+        {"tokens": ROWS, "tags": [["DET" if word in ("a", "no") else word.upper() for word in row] for row in ROWS]},
+        {"batch_size": 5, "embedding_dropout": 0.1, "output_dropout": 0.1, "crf": True, "dropout": 0.2},
+    ),
+    "model": (
+        [" ".join(row) for row in ROWS],
+        {"batch_size": 3, "bptt_length": 7, "num_layers": 2, "dropout": 0.3, "token_dropout": 0.2, "zoneout": 0.1,
+         "embedding_dropout": 0.2, "output_dropout": 0.2, "weight_dropout": 0.2, "activation_penalty": 1.0,
+         "slowness_penalty": 1.0},
+    ),
+}  # fmt: skip
+
+
+def train_task(name: str, folder: Path, processes: Processes = ALONE) -> tuple[TaskTraining, FitResult]:
+    """A task's own training of STEPS steps, with its chance in data and model, in float64."""
+    data, chosen = TASKS[name]
+    bounds = {"max_steps": STEPS, "evaluate_every": 9, "patience": 0, "epochs": 100, "threads": 1}
+    settings = from_keywords(name, hidden_size=6, **bounds, **chosen)
+    parts = BY_NAME[name].read(settings, Given(data=data))
+    settings = replace(settings, data=parts.settings)
+    task = BY_NAME[name].fit_features(settings, parts.train)
     task.model.double()
     training = task.training(parts)
     return training, fit(training, settings.training, folder, Silent(), processes=processes)

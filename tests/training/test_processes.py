@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import recurra
 from recurra.training.checkpoint import checkpoints
 
-from .ragged import VARIANTS, train, train_language
+from .ragged import TASKS, VARIANTS, train, train_task
 from .tiny import without_times
 
 needs_gloo = pytest.mark.skipif(
@@ -42,7 +42,6 @@ def torchrun(*arguments: str, processes: int = 2) -> subprocess.Popen[str]:
 def together(tmp_path_factory):
     """The folder in which two processes have trained every variant."""
     folder = tmp_path_factory.mktemp("together")
-    (folder / "text.txt").write_text("".join(f"line {n}: {n * n} is {n} times {n}\n" for n in range(40)))
     with torchrun("training.processes_child", str(folder)) as started:
         out, err = started.communicate(timeout=120)
     assert started.returncode == 0, err
@@ -64,15 +63,17 @@ def test_two_processes_have_the_weights_of_one_after_twenty_steps(together, tmp_
 
 
 @needs_gloo
-def test_a_language_model_of_two_processes_is_that_of_one(together, tmp_path):
-    alone, _ = train_language(together / "text.txt", tmp_path)
-    parts = [load_file(together / f"language-{rank}.safetensors") for rank in (0, 1)]
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_trained_by_two_processes_is_that_of_one(together, tmp_path, name):
+    alone, _ = train_task(name, tmp_path)
+    parts = [load_file(together / f"{name}-{rank}.safetensors") for rank in (0, 1)]
     for key, tensor in alone.model.state_dict().items():
         assert torch.equal(parts[0][key], parts[1][key]), key
         assert torch.allclose(parts[0][key], tensor, rtol=0, atol=1e-9), (key, (parts[0][key] - tensor).abs().max())
-    for name, tensor in alone.carried().items():
-        joined = torch.stack([parts[row % 2][f"carried {name}"][row // 2] for row in range(3)])
-        assert torch.allclose(joined, tensor, rtol=0, atol=1e-9), name
+    assert bool(alone.carried()) == (name == "model")
+    for key, tensor in alone.carried().items():
+        joined = torch.stack([parts[row % 2][f"carried {key}"][row // 2] for row in range(3)])
+        assert torch.allclose(joined, tensor, rtol=0, atol=1e-9), key
 
 
 @needs_gloo
