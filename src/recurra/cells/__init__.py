@@ -8,6 +8,7 @@ from recurra.cells.elman import ElmanCell, ElmanState
 from recurra.cells.feedforward import FeedforwardCell, FeedforwardState
 from recurra.cells.gru import GRUCell, GRUState
 from recurra.cells.lstm import LSTMCell, LSTMState
+from recurra.cells.transformer import TransformerCell, TransformerState, WholeState
 
 CELLS: dict[str, Callable[..., Cell]] = {
     "rnn": ElmanCell,
@@ -15,6 +16,7 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "lstm": LSTMCell,
     "gru": GRUCell,
     "feedforward": FeedforwardCell,
+    "transformer": TransformerCell,
 }
 
 __all__ = [
@@ -30,4 +32,7 @@ __all__ = [
     "LSTMCell",
     "LSTMState",
     "ProjectedCell",
+    "TransformerCell",
+    "TransformerState",
+    "WholeState",
 ]

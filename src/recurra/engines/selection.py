@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from recurra.cells import Cell
+from recurra.cells import Cell, TransformerCell
+from recurra.engines.attention import attend
 from recurra.engines.episodes import run_episodes
 from recurra.engines.fused import both, both_fit, fused, why_not
 from recurra.engines.loop import Zoneout, unroll
@@ -16,11 +17,17 @@ from recurra.state import State
 def select_engine(
     engine: EngineName, cell: Cell, mask: Tensor | None = None, zoneout: Zoneout | None = None
 ) -> EngineName:
-    """The engine that will run: "loop" or "fused".
+    """The engine that will run: "loop", "fused" or "attention".
 
     Raises:
-        SettingsError: the fused kernels are asked for by name and cannot do this.
+        SettingsError: an engine is asked for by name and cannot do this.
     """
+    if engine == "attention" and not isinstance(cell, TransformerCell):
+        raise SettingsError(
+            f"engine 'attention' cannot run this layer: {type(cell).__name__} has none; give engine 'auto' or 'loop'"
+        )
+    if isinstance(cell, TransformerCell) and engine != "fused":
+        return "loop" if engine == "loop" else "attention"
     reason = why_not(cell)
     if mask is not None:
         reason = "torch's kernels have no dropout inside the recurrence"
@@ -48,11 +55,18 @@ def run(
     x must be zero beyond the lengths.
     """
     chosen = select_engine(engine, cell, mask, zoneout)
-    if chosen == "loop" or x.shape[0] == 0 or x.shape[1] == 0:
+    both_ways = isinstance(cell, TransformerCell) and cell.bidirectional  # it has no step to loop over
+    if x.shape[1] == 0 or (not both_ways and (chosen == "loop" or x.shape[0] == 0)):
         return unroll(cell, x, state, lengths=lengths, resets=resets, restart=restart, mask=mask, zoneout=zoneout)
+
+    def quick(x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        if isinstance(cell, TransformerCell):
+            return attend(cell, x, state, lengths, plain=chosen == "loop")
+        return fused(cell, x, state, lengths)
+
     if resets is not None and bool(resets.any()):
-        return run_episodes(lambda *row: fused(cell, *row), x, state, lengths, resets, restart)
-    return fused(cell, x, state, lengths)
+        return run_episodes(quick, x, state, lengths, resets, restart)
+    return quick(x, state, lengths)
 
 
 def run_both(
@@ -65,7 +79,7 @@ def run_both(
     from_zeros: bool,
 ) -> tuple[Tensor, tuple[State, State]] | None:
     """Two directions in one kernel where it can; None where they must run one after the other."""
-    if select_engine(engine, cells[0]) == "loop" or x.shape[0] == 0 or x.shape[1] == 0:
+    if select_engine(engine, cells[0]) != "fused" or x.shape[0] == 0 or x.shape[1] == 0:
         return None
     if not both_fit(cells, x, lengths, from_zeros):
         return None

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 from recurra.errors import SettingsError
 
-CellName = Literal["rnn", "rnn_relu", "lstm", "gru", "feedforward"]
-EngineName = Literal["auto", "loop", "fused"]
+CellName = Literal["rnn", "rnn_relu", "lstm", "gru", "feedforward", "transformer"]
+EngineName = Literal["auto", "loop", "fused", "attention"]
 Initialization = Literal["orthogonal", "chrono", "torch"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 InputKind = Literal["auto", "text", "series", "vector"]
