@@ -11,11 +11,18 @@ import torch
 from recurra.cells import CELLS
 from recurra.nn import Recurrent
 
+MIXED = ("lstm,transformer", "transformer,gru")
+LACKING = {  # what a cell has not; a mixed stack takes what one of its layers can have
+    "feedforward": {"recurrent_dropout", "weight_dropout", "zoneout", "dilation"},
+    "transformer": {"recurrent_dropout", "weight_dropout", "zoneout", "learned_state"},
+}
+
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "cell": tuple(CELLS),
+    "cell": (*CELLS, *MIXED),
     "num_layers": (1, 2, 3),
     "bidirectional": (False, True),
     "residual": (False, True),
+    "dilation": (1, 2, 3),
     "dropout": (0.0, 0.3),
     "variational": (False, True),
     "recurrent_dropout": (0.0, 0.4),
@@ -29,12 +36,17 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 def legal(row: dict[str, Any]) -> bool:
     """Whether a row is a layer that Recurrent does not refuse."""
-    if row["num_layers"] == 1 and (row["dropout"] or row["residual"]):
+    mixed = "," in row["cell"]
+    if mixed and row["num_layers"] == 3:
         return False
+    if row["num_layers"] == 1 and not mixed and (row["dropout"] or row["residual"]):
+        return False
+    if mixed and row["bidirectional"] and row["residual"]:
+        return False  # the layers give different sizes
     if row["variational"] and not row["dropout"]:
         return False
-    no_recurrence = row["cell"] == "feedforward"
-    return not (no_recurrence and (row["recurrent_dropout"] or row["weight_dropout"] or row["zoneout"]))
+    plain = {name: values[0] for name, values in CHOICES.items()}
+    return all(row[option] == plain[option] for option in LACKING.get(row["cell"], ()))
 
 
 def covering() -> list[dict[str, Any]]:
@@ -57,12 +69,16 @@ def covering() -> list[dict[str, Any]]:
     return rows
 
 
-def build(row: dict[str, Any], input_size: int = 3, hidden_size: int = 4, seed: int = 0) -> Recurrent:
+def build(row: dict[str, Any], input_size: int = 3, hidden_size: int | None = None, seed: int = 0) -> Recurrent:
     """The layer of a row; weights other than the defaults so that biases and learned states take part."""
     options = dict(row)
     dtype = options.pop("dtype")
+    if hidden_size is None:  # a layer norm over a few features divides by next to nothing now and then
+        hidden_size = 16 if "transformer" in row["cell"] else 4
     with torch.random.fork_rng():
         torch.manual_seed(seed)
+        if "transformer" in row["cell"] and not row["bidirectional"]:
+            options["attention_window"] = 3  # shorter than the sequences of the laws
         layer = Recurrent(options.pop("cell"), input_size, hidden_size, dtype=dtype, **options)
         with torch.no_grad():
             for name, parameter in layer.named_parameters():
@@ -85,7 +101,7 @@ def _pairs(row: dict[str, Any]) -> set[tuple[Any, ...]]:
 def _possible(a: str, x: Any, b: str, y: Any) -> bool:
     """Whether some legal row holds the pair: everything else at its plainest, with layers and dropout as needed."""
     for layers, dropout in product((1, 2, 3), (0.0, 0.3)):
-        for cell in ("lstm", "feedforward"):
+        for cell in ("lstm", "feedforward", "transformer", MIXED[0]):
             row: dict[str, Any] = {n: values[0] for n, values in CHOICES.items()}
             row |= {"cell": cell, "num_layers": layers, "dropout": dropout} | {a: x, b: y}
             if legal(row):
