@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +19,12 @@ ROTATION_BASE = 10_000.0  # Su et al., 2021
 
 
 class TransformerState(NamedTuple):
-    """keys [B, M, H] and values [B, M, H] of the last M steps, the latest at the end; count [B] int64 of those seen."""
+    """keys [B, M, H] and values [B, M, H] of the last M steps, the latest at the end; steps [B] int64: how many were
+    seen, M at most."""
 
     keys: Tensor
     values: Tensor
-    count: Tensor
+    steps: Tensor
 
 
 class WholeState(NamedTuple):
@@ -52,7 +53,7 @@ class TransformerCell(Cell):
         norm_output: y goes through a layer norm, for the last of several such layers.
 
     Shapes:
-        x [B, input_size], keys and values [B, M, hidden_size], count [B], y [B, hidden_size].
+        x [B, input_size], keys and values [B, M, hidden_size], steps [B], y [B, hidden_size].
 
     Raises:
         ShapeError: sizes below 1, heads that do not divide hidden_size, or a window with bidirectional.
@@ -96,7 +97,7 @@ class TransformerCell(Cell):
         self.output_norm = nn.LayerNorm(hidden_size, **make) if norm_output else None
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                for block in module.weight.split(hidden_size):  # queries, keys and values each by their own size
+                for block in torch.split(module.weight, hidden_size):  # queries, keys and values each by their own size
                     nn.init.xavier_uniform_(block)  # Glorot and Bengio, 2010
                 nn.init.zeros_(module.bias)
 
@@ -124,11 +125,11 @@ class TransformerCell(Cell):
         state = TransformerState(
             torch.cat([state.keys[:, 1:], key[:, None]], 1),
             torch.cat([state.values[:, 1:], value[:, None]], 1),
-            (state.count + 1).clamp(max=self.window),
+            (state.steps + 1).clamp(max=self.window),
         )
-        seen = torch.arange(self.window, device=x.device) >= self.window - state.count[:, None]  # [B, M]
-        queries, keys, values = self.split(query[:, None], self.window - 1), self.split(state.keys), state.values
-        attended = _attend(queries, keys, self.split_plain(values), seen[:, None, None])
+        seen = torch.arange(self.window, device=x.device) >= self.window - state.steps[:, None]  # [B, M]
+        queries, keys, values = self.turned(query[:, None], self.window - 1), self.turned(state.keys), state.values
+        attended = _attend(queries, keys, self.heads_of(values), seen[:, None, None])
         return self.write(u, self.join(attended)[:, 0]), state
 
     def whole(self, x: Tensor, readable: Tensor | None = None) -> Tensor:
@@ -138,9 +139,7 @@ class TransformerCell(Cell):
             readable: [B, 1, 1, T] bool, the steps that may be attended to, at least one a row; None: all.
         """
         u, query, key, value = self.read(x)
-        return self.write(
-            u, self.join(_attend(self.split(query), self.split(key), self.split_plain(value), readable))
-        )
+        return self.write(u, self.join(_attend(self.turned(query), self.turned(key), self.heads_of(value), readable)))
 
     def read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """x [..., input_size] → what the layer adds to, the query, the key and the value, each [..., H]."""
@@ -151,16 +150,17 @@ class TransformerCell(Cell):
     def write(self, u: Tensor, attended: Tensor) -> Tensor:
         """What `read` gave first, and the attended values, both [..., H] → y [..., H]."""
         c = u + self.attention_out(attended)
-        y = c + self.feedforward_out(F.gelu(self.feedforward_in(self.feedforward_norm(c))))
-        return y if self.output_norm is None else self.output_norm(y)
+        y: Tensor = c + self.feedforward_out(F.gelu(self.feedforward_in(self.feedforward_norm(c))))
+        return y if self.output_norm is None else cast(Tensor, self.output_norm(y))
 
-    def split(self, values: Tensor, start: int = 0) -> Tensor:
+    def turned(self, values: Tensor, start: int = 0) -> Tensor:
         """Queries or keys [B, T, H] → heads [B, heads, T, D], each step turned by its place, `start` the first one."""
-        return rotate(self.split_plain(values), start)
+        return rotate(self.heads_of(values), start)
 
-    def split_plain(self, values: Tensor) -> Tensor:
+    def heads_of(self, values: Tensor) -> Tensor:
         """[B, T, H] → [B, heads, T, D]."""
-        return values.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        rows, steps, size = values.shape
+        return values.view(rows, steps, self.heads, size // self.heads).transpose(1, 2)
 
     def join(self, heads: Tensor) -> Tensor:
         """[B, heads, T, D] → [B, T, H]."""
@@ -172,10 +172,10 @@ class TransformerCell(Cell):
 
 
 def rotate(x: Tensor, start: int = 0) -> Tensor:
-    """Turn feature i and feature i + D/2 of step t, [..., T, D], by (start + t) · base^(−2i/D); an odd last one stays."""
+    """[..., T, D]: features i and i + D/2 of step t turned by the angle (start + t) · base^(−2i/D); an odd last one stays."""
     pairs = x.shape[-1] // 2
     cos, sin = _angles(start, x.shape[-2], pairs, x.device, x.dtype)
-    one, other, rest = x.split([pairs, pairs, x.shape[-1] - 2 * pairs], -1)
+    one, other, rest = torch.split(x, [pairs, pairs, x.shape[-1] - 2 * pairs], -1)
     return torch.cat([one * cos - other * sin, one * sin + other * cos, rest], -1)
 
 

@@ -53,7 +53,7 @@ def attend(
 def _both_ways(cell: TransformerCell, x: Tensor, lengths: Tensor | None) -> Tensor:
     u, query, key, value = cell.read(x)
     attended = F.scaled_dot_product_attention(
-        cell.split(query), cell.split(key), cell.split_plain(value), attn_mask=_readable(x, lengths)
+        cell.turned(query), cell.turned(key), cell.heads_of(value), attn_mask=_readable(x, lengths)
     )
     return cell.write(u, cell.join(attended))
 
@@ -71,17 +71,17 @@ def _causal(
 ) -> tuple[Tensor, TransformerState]:
     window, steps = cell.window, x.shape[1]
     u, query, key, value = cell.read(x)
-    memory = min(window - 1, int(state.count.max()))  # steps of the memory that some query still reads
-    queries = cell.split(query, memory)
-    keys = cell.split(torch.cat([state.keys[:, window - memory :], key], 1) if memory else key)
-    values = cell.split_plain(torch.cat([state.values[:, window - memory :], value], 1) if memory else value)
+    memory = min(window - 1, int(state.steps.max()))  # steps of the memory that some query still reads
+    queries = cell.turned(query, memory)
+    keys = cell.turned(torch.cat([state.keys[:, window - memory :], key], 1) if memory else key)
+    values = cell.heads_of(torch.cat([state.values[:, window - memory :], value], 1) if memory else value)
     attended = []
     block = max(window, SHORTEST_BLOCK)
     for start in range(0, steps, block):
         stop = min(start + block, steps)
         first, last = max(0, memory + start - window + 1), memory + stop  # of the keys that this block reads
         whole = memory == 0 and start == 0 and stop <= window
-        mask = None if whole else _band(state.count, window, memory, (memory + start, memory + stop), (first, last))
+        mask = None if whole else _band(state.steps, window, memory, (memory + start, memory + stop), (first, last))
         attended.append(
             F.scaled_dot_product_attention(
                 queries[:, :, start:stop],
@@ -95,14 +95,14 @@ def _causal(
     return outputs, _remembered(state, key, value, window, lengths)
 
 
-def _band(count: Tensor, window: int, memory: int, queries: tuple[int, int], keys: tuple[int, int]) -> Tensor:
+def _band(seen: Tensor, window: int, memory: int, queries: tuple[int, int], keys: tuple[int, int]) -> Tensor:
     """[T, S], or [B, 1, T, S] where rows have memories of their own: the keys, by place, that each query reads."""
-    query = torch.arange(*queries, device=count.device)[:, None]
-    key = torch.arange(*keys, device=count.device)
+    query = torch.arange(*queries, device=seen.device)[:, None]
+    key = torch.arange(*keys, device=seen.device)
     band = (key <= query) & (key > query - window)
     if keys[0] >= memory:
         return band
-    return band & (key >= memory - count[:, None])[:, None, None]  # nothing before the episode began
+    return band & (key >= memory - seen[:, None])[:, None, None]  # nothing before the episode began
 
 
 def _remembered(
@@ -111,8 +111,8 @@ def _remembered(
     """The memory after each row's last valid step."""
     rows, steps = key.shape[0], key.shape[1]
     if lengths is None:
-        count = (state.count + steps).clamp(max=window)
-        return TransformerState(_latest(state.keys, key), _latest(state.values, value), count)
+        seen = (state.steps + steps).clamp(max=window)
+        return TransformerState(_latest(state.keys, key), _latest(state.values, value), seen)
     device = key.device
     length = lengths.to(device)
     place = length[:, None] + torch.arange(window, device=device)  # the memory, and the steps behind it
@@ -120,7 +120,7 @@ def _remembered(
     return TransformerState(
         torch.cat([state.keys, key], 1)[row, place],
         torch.cat([state.values, value], 1)[row, place],
-        (state.count + length).clamp(max=window),
+        (state.steps + length).clamp(max=window),
     )
 
 

@@ -77,7 +77,7 @@ def run_chains(
         zoneout=_fold_zoneout(zoneout, used),
     )
     after = map_state(
-        lambda old, new: torch.cat([new.unflatten(0, (rows, used)), old[:, used:]], 1), state.chains, ends
+        lambda old, new: torch.cat([new.view(rows, used, *new.shape[1:]), old[:, used:]], 1), state.chains, ends
     )
     after = map_state(lambda leaf: _in_order(leaf, lengths, steps), after)
     if resets is not None:
@@ -91,12 +91,14 @@ def _fold(values: Tensor, chains: int) -> Tensor:
     missing = -steps % chains
     if missing:
         values = torch.cat([values, values.new_zeros(rows, missing, *values.shape[2:])], 1)
-    return values.unflatten(1, (-1, chains)).transpose(1, 2).flatten(0, 1)
+    chained = values.reshape(rows, -1, chains, *values.shape[2:]).transpose(1, 2)
+    return chained.reshape(rows * chains, -1, *values.shape[2:])
 
 
 def _unfold(values: Tensor, rows: int, steps: int) -> Tensor:
     """What `_fold` made, back to [B, T, …]."""
-    return values.unflatten(0, (rows, -1)).transpose(1, 2).flatten(1, 2)[:, :steps]
+    chained = values.view(rows, -1, *values.shape[1:]).transpose(1, 2)
+    return chained.reshape(rows, -1, *values.shape[2:])[:, :steps]
 
 
 def _fold_lengths(lengths: Tensor | None, rows: int, steps: int, chains: int) -> Tensor | None:

@@ -163,9 +163,7 @@ class ModelSettings:
             found.append(str(error))
         if self.attention_window is not None:
             window = self.attention_window
-            _require(
-                1 <= window <= LARGEST_REACH, f"attention_window: {window} is not in 1 to {LARGEST_REACH}", found
-            )
+            _require(1 <= window <= LARGEST_REACH, f"attention_window: {window} is not in 1 to {LARGEST_REACH}", found)
             _require(
                 not cells or "transformer" in cells,
                 "attention_window: it is the memory of the cell transformer, and no layer is one; leave it out",

@@ -44,7 +44,7 @@ def json_schema(task: str) -> dict[str, Any]:
 
 
 def _option(option: Option) -> dict[str, Any]:
-    kind = {"type": ["string", "number"]} if option.name in NUMBER_OR_FILE else _type(option.type)
+    kind: dict[str, Any] = {"type": ["string", "number"]} if option.name in NUMBER_OR_FILE else _type(option.type)
     if option.name == "cell":
         kind["pattern"] = "^(NAME)(, ?(NAME))*$".replace("NAME", "|".join(CELLS))
     default = list(option.default) if isinstance(option.default, tuple) else option.default
