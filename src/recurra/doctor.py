@@ -11,7 +11,8 @@ import torch
 
 from recurra import __version__
 from recurra.cells import CELLS
-from recurra.engines.fused import why_not
+from recurra.engines import why_not
+from recurra.engines.selection import QUICK
 
 LIBRARIES = (
     "torch", "numpy", "safetensors", "pyarrow", "tokenizers", "scikit-learn",
@@ -81,9 +82,10 @@ def engines() -> list[dict[str, str]]:
     found = []
     with torch.random.fork_rng(devices=[]):  # a new cell draws its weights, and the caller's generator stays as it was
         for name, cell in CELLS.items():
-            reason = why_not(cell(1, 1))
-            usable = "loop" if reason else "loop, fused"
-            found.append({"cell": name, "usable": usable, "why not": f"fused: {reason}" if reason else ""})
+            reasons = why_not(cell(2, 2))
+            usable = ["loop", *(engine for engine in QUICK if engine not in reasons)]
+            why = "; ".join(f"{engine}: {reason}" for engine, reason in reasons.items())
+            found.append({"cell": name, "usable": ", ".join(usable), "why not": why})
     return found
 
 

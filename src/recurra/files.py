@@ -11,10 +11,12 @@ import errno
 import fcntl
 import hashlib
 import json
+import mmap
 import os
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -182,6 +184,50 @@ def read_bounded(path: Path, limit: int) -> bytes:
     if content is None:
         raise DataError(f"is larger than {limit} bytes, the most that is read here", path)
     return content
+
+
+class ScratchFile:
+    """Bytes kept on disk for as long as this process needs them: the file has no name, so nothing stays of it.
+
+    Args:
+        folder: on whose disk; None: where the system keeps temporary files.
+
+    Raises:
+        WorkError: the disk is full or fails.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._where = str(folder or tempfile.gettempdir())
+        with self._told():
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  it lives as long as this does
+
+    def append(self, content: bytes | memoryview) -> None:
+        """Write at the end.
+
+        Raises:
+            WorkError: the disk is full or fails.
+        """
+        left = memoryview(content).cast("B")
+        with self._told():
+            while left:
+                left = left[self._file.write(left) :]
+
+    def map(self) -> mmap.mmap | bytes:
+        """All of it as memory that is read from the disk where it is looked at; it outlives this object.
+
+        Raises:
+            WorkError: the system cannot.
+        """
+        with self._told(), self._file as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.tell() else b""
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            reason = _reason(error) if isinstance(error, OSError) else str(error)
+            raise WorkError(f"a temporary file in {self._where} could not be written: {reason}") from error
 
 
 def parse_json(content: bytes | str) -> Any:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-SMALLER_IS_BETTER = ("loss", "mae", "rmse")
+SMALLER_IS_BETTER = ("loss", "mae", "rmse", "perplexity", "bits_per_character")
 _BASELINE = re.compile(r"baseline_([a-z]+)_(\w+)")
 
 

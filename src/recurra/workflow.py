@@ -20,22 +20,22 @@ import torch
 
 import recurra
 from recurra.data.columns import inputs_of, kind_of, target_columns
-from recurra.data.embeddings import EmbeddingsRecord
-from recurra.data.features import Features, TextFeatures
 from recurra.data.labels import Labels
 from recurra.data.long_form import check_one_row_each, sequences, with_inputs
-from recurra.data.partition import FileRecord, Given, Parts, check_unchanged, partition, read_labelled
-from recurra.errors import InputError, RecurraError, RunError, WorkError
+from recurra.data.partition import FileRecord, Given, check_unchanged, read_labelled
+from recurra.errors import InputError, RecurraError, RunError, SettingsError, WorkError
 from recurra.files import make_folder, sha256
-from recurra.report.card import write_card
+from recurra.report.card import CardWords, write_card
 from recurra.report.classification import write_classification_report
-from recurra.report.parts import UNITS
+from recurra.report.language import language_words, write_language_report
+from recurra.report.many_to_one_card import many_to_one_words
 from recurra.report.regression import write_regression_report
 from recurra.run import (
     Run,
     beginning_digests,
     load_beginning,
     load_run,
+    make_run,
     save_baselines,
     save_beginning,
     save_end,
@@ -43,9 +43,8 @@ from recurra.run import (
 from recurra.settings.groups import DataSettings, as_fraction
 from recurra.settings.names import check_task
 from recurra.settings.options import flat
-from recurra.settings.tasks import TaskSettings
-from recurra.tasks import TASKS, Examples, ManyToOne, ManyToOneTraining, take_weights, with_structure
-from recurra.tasks.pretrained import embeddings_again
+from recurra.settings.tasks import ManyToOneSettings, TaskSettings
+from recurra.tasks import TASKS, Task, TaskTraining
 from recurra.training.batch_size import find_batch_size
 from recurra.training.checkpoint import checkpoints
 from recurra.training.devices import choose_device
@@ -60,7 +59,12 @@ from recurra.training.trackers import make_trackers, tracked
 
 VERSION = recurra.__version__
 PREDICTED_ROWS = 64  # in a dry run
-REPORTS = {"classify": write_classification_report, "regress": write_regression_report}
+REPORTS: dict[str, tuple[Callable[..., None], Callable[..., CardWords]]] = {
+    "classify": (write_classification_report, many_to_one_words),
+    "regress": (write_regression_report, many_to_one_words),
+    "model": (write_language_report, language_words),
+}
+"""Of each task what writes its report, from (run, training, test, score, history), and what its card says."""
 
 
 def train(
@@ -138,11 +142,12 @@ def try_out(
         measured = measure(training, task.settings.training, folder)
         load_beginning(folder)
     began = time.perf_counter()
-    some = test.inputs[:PREDICTED_ROWS]
-    for answer in Run(folder, task, files, {}).predict_rows(some):
+    run = make_run(folder, task, files, {})
+    some = run.test_inputs(test, PREDICTED_ROWS)
+    for answer in run.predict_rows(some):
         if "error" in answer:
             raise WorkError(f"prediction failed on a test row: {answer['error']}")
-    steps = measured.total_steps
+    steps, sizes = measured.total_steps, task.sizes(training, test)
     every = task.settings.training.evaluate_every or measured.steps_an_epoch
     evaluations = math.ceil(steps / every)
     seconds = steps * measured.step_seconds + evaluations * measured.evaluation_seconds
@@ -150,10 +155,7 @@ def try_out(
     return DryRun(
         task=task_name,
         cell=str(task.settings.model.cell),
-        train_examples=len(training.train.inputs),
-        valid_examples=len(training.valid.inputs),
-        test_examples=len(test.inputs),
-        train_cut=training.train.cut,
+        **{name: sizes[name] for name in ("train_examples", "valid_examples", "test_examples", "train_cut")},
         parameters=sum(one.numel() for one in task.model.parameters()),
         batch_size=task.settings.training.batch_size,
         steps_per_epoch=measured.steps_an_epoch,
@@ -193,12 +195,12 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
         again = folder / REFIT if task.settings.training.refit else folder
         start = None if checkpoints(again) else _start(task.settings, device)
         if start is not None:
-            take_weights(task, start)  # a checkpoint of the first training, where there is one, takes their place
-        if task.embeddings_record is not None and not checkpoints(again):
-            task.begin_with(embeddings_again(task.embeddings_record, task.features))
+            task.take_weights(start)  # a checkpoint of the first training, where there is one, takes their place
+        if not checkpoints(again):
+            task.begin_again()
         check_unchanged(files)
-        parts = partition(task.settings.data, task.settings.training.seed, given, stratified=task.stratified)
-        training = _training(task, parts)
+        parts = task.read(task.settings, given, task)
+        training = task.training(parts)
         test = task.examples(parts.test)
         beginning = beginning_digests(folder)
         with tracked(progress, trackers, folder, flat(task.settings), resumed=True) as display:
@@ -262,62 +264,57 @@ def _length(kind: str, data: DataSettings) -> tuple[str, Callable[[Any], int]]:
 
 def _prepared(
     task_name: str, settings: TaskSettings, given: Given, progress: ProgressDisplay
-) -> tuple[ManyToOneTraining, Examples, tuple[FileRecord, ...], ManyToOne | None]:
+) -> tuple[TaskTraining, Any, tuple[FileRecord, ...], Task | None]:
     """The data read, the model made: what trains, the test examples, the files, and the task to start from."""
     device = choose_device(settings.training.device)
     kind = TASKS[task_name]
     start = _start(settings, device)
     if start is not None:
-        settings = with_structure(settings, start.settings)
-    parts = partition(settings.data, settings.training.seed, given, stratified=kind.stratified)
+        settings = kind.with_structure(settings, start)
+    parts = kind.read(settings, given, start)
     settings = replace(settings, data=parts.settings)
     task = kind.fit_features(settings, parts.train, device, start)
-    if start is not None and not take_weights(task, start):
+    if start is not None and not task.take_weights(start):
         progress.note("init: the answers are other ones than in that run, so the last layer begins anew")
-    if task.embeddings_record is not None:
-        progress.note(_embeddings_note(task.embeddings_record))
-    training = _training(task, parts)
+    training = task.training(parts)
     test = task.examples(parts.test)
-    for name, examples in (("training", training.train), ("validation", training.valid), ("test", test)):
-        if examples.cut:
-            progress.note(_cut_note(name, examples, task.features))
+    for note in task.notes(training, test):
+        progress.note(note)
     if task.settings.training.batch_size == "auto":
-        found = find_batch_size(training, training.train.lengths, task.settings.training)
+        if training.lengths is None:
+            raise SettingsError(f"batch_size: the task {task_name} cannot try it out; give a number")
+        found = find_batch_size(training, training.lengths, task.settings.training)
         progress.note(f"batch_size auto: {found}, found by trial")
         task.settings = replace(task.settings, training=replace(task.settings.training, batch_size=found))
     return training, test, parts.files, start
 
 
-def _training(task: ManyToOne, parts: Parts) -> ManyToOneTraining:
-    return ManyToOneTraining(task, task.examples(parts.train), task.examples(parts.valid))
-
-
 def _refitted(
-    training: ManyToOneTraining,
+    training: TaskTraining,
     first: FitResult,
-    start: ManyToOne | None,
+    start: Task | None,
     folder: Path,
     progress: ProgressDisplay,
     beginning: dict[str, str],
     *,
     resume: bool = False,
-) -> tuple[ManyToOne, FitResult]:
+) -> tuple[Task, FitResult]:
     """The task whose weights the run keeps, and the first training's result with the seconds of both."""
     settings = training.task.settings.training
     if not settings.refit:
         return training.task, first
     again = training.again()
     if start is not None:
-        take_weights(again.task, start)
+        again.task.take_weights(start)
     second = refit(again, settings, first, folder, progress, resume=resume, beginning=beginning)
     return again.task, replace(first, seconds=first.seconds + second.seconds, skipped=first.skipped + second.skipped)
 
 
 def _finish(
     folder: Path,
-    training: ManyToOneTraining,
-    task: ManyToOne,
-    test: Examples,
+    training: TaskTraining,
+    task: Task,
+    test: Any,
     fitted: FitResult,
     files: tuple[FileRecord, ...],
 ) -> Run:
@@ -325,8 +322,8 @@ def _finish(
     began = time.perf_counter()
     score = task.score(test)
     seconds = time.perf_counter() - began
-    baselines = task.fit_baselines(training.train, training.valid)
-    save_baselines(folder, baselines)
+    baselines = task.fit_baselines(training)
+    save_baselines(folder, task, baselines)
     result: dict[str, Any] = {
         **score.metrics,
         **{f"valid_{name}": value for name, value in fitted.best.items()},
@@ -341,12 +338,7 @@ def _finish(
         "training_seconds": round(fitted.seconds, 3),
         "test_seconds": round(seconds, 3),
         "peak_memory_bytes": _peak_memory(),
-        "train_examples": len(training.train.inputs),
-        "valid_examples": len(training.valid.inputs),
-        "test_examples": len(test.inputs),
-        "train_cut": training.train.cut,
-        "valid_cut": training.valid.cut,
-        "test_cut": test.cut,
+        **task.sizes(training, test),
         **({"embeddings_found": round(found.share, 6)} if (found := training.task.embeddings_record) else {}),
         "device": str(task.device),
         "threads": task.settings.training.threads or torch.get_num_threads(),
@@ -358,25 +350,16 @@ def _finish(
         },
         "data": [asdict(record) for record in files],
     }
-    run = Run(folder, task, files, result)
+    run = make_run(folder, task, files, result)
     task.model.eval()
-    REPORTS[task.name](run, training, test, score, fitted.history)
-    write_card(run, training, test)
+    report, words = REPORTS[task.name]
+    report(run, training, test, score, fitted.history)
+    write_card(run, training, words(run, training, test))
     save_end(run, VERSION)
     return run
 
 
-def _embeddings_note(record: EmbeddingsRecord) -> str:
-    name = Path(record.path).name
-    return f"embeddings: {record.found:,} of {record.tokens:,} tokens have a vector in {name} ({record.share:.1%})"
-
-
-def _cut_note(part: str, examples: Examples, features: Features) -> str:
-    kind, unit = ("texts", UNITS[features.unit]) if isinstance(features, TextFeatures) else ("series", "steps")
-    return f"{examples.cut:,} of {len(examples.inputs):,} {part} {kind} were cut to {features.max_length:,} {unit}"
-
-
-def _start(settings: TaskSettings, device: torch.device) -> ManyToOne | None:
+def _start(settings: TaskSettings, device: torch.device) -> Task | None:
     """The task to start from, where the settings name a run."""
     return load_run(Path(settings.training.init), device).parts if settings.training.init else None
 
@@ -387,8 +370,8 @@ def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
     def whole(value: str) -> str:
         return value if as_fraction(value) is not None else str(Path(value).absolute())
 
-    data, embeddings, init = settings.data, settings.text.embeddings, settings.training.init
-    return replace(
+    data, init = settings.data, settings.training.init
+    settings = replace(
         settings,
         data=replace(
             data,
@@ -396,9 +379,12 @@ def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
             valid=whole(data.valid),
             test=whole(data.test),
         ),
-        text=replace(settings.text, embeddings=embeddings and str(Path(embeddings).absolute())),
         training=replace(settings.training, init=init and str(Path(init).absolute())),
     )
+    if isinstance(settings, ManyToOneSettings) and settings.text.embeddings:
+        embeddings = str(Path(settings.text.embeddings).absolute())
+        settings = replace(settings, text=replace(settings.text, embeddings=embeddings))
+    return settings
 
 
 def _new_folder(task_name: str) -> Path:

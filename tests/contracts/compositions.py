@@ -7,22 +7,19 @@ from itertools import combinations, product
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from recurra.cells import CELLS
 from recurra.nn import Recurrent
+from recurra.state import State, leaves, map_state
 
 MIXED = ("lstm,transformer", "transformer,gru")
-LACKING = {  # what a cell has not; a mixed stack takes what one of its layers can have
-    "feedforward": {"recurrent_dropout", "weight_dropout", "zoneout", "dilation"},
-    "transformer": {"recurrent_dropout", "weight_dropout", "zoneout", "learned_state"},
-}
-
 CHOICES: dict[str, tuple[Any, ...]] = {
     "cell": (*CELLS, *MIXED),
     "num_layers": (1, 2, 3),
     "bidirectional": (False, True),
     "residual": (False, True),
-    "dilation": (1, 2, 3),
+    "dilation": (1, 3),
     "dropout": (0.0, 0.3),
     "variational": (False, True),
     "recurrent_dropout": (0.0, 0.4),
@@ -32,6 +29,11 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "engine": ("auto", "loop"),
     "dtype": (torch.float64, torch.float32),
 }
+
+NO_RECURRENCE = {"feedforward": {"recurrent_dropout", "weight_dropout", "zoneout", "dilation"}}
+REFUSED = {cell: NO_RECURRENCE.get(cell, set(make(2, 2).refused)) for cell, make in CELLS.items()}
+REFUSED |= {mixed: set.intersection(*(REFUSED[cell] for cell in mixed.split(","))) for mixed in MIXED}
+"""The options that each cell refuses."""
 
 
 def legal(row: dict[str, Any]) -> bool:
@@ -46,7 +48,7 @@ def legal(row: dict[str, Any]) -> bool:
     if row["variational"] and not row["dropout"]:
         return False
     plain = {name: values[0] for name, values in CHOICES.items()}
-    return all(row[option] == plain[option] for option in LACKING.get(row["cell"], ()))
+    return all(row[option] == plain[option] for option in REFUSED[row["cell"]])
 
 
 def covering() -> list[dict[str, Any]]:
@@ -85,7 +87,26 @@ def build(row: dict[str, Any], input_size: int = 3, hidden_size: int | None = No
                 parameter.add_(torch.randn_like(parameter), alpha=0.3)
                 if row["cell"] == "rnn_relu" and name.endswith("weight_hh"):
                     parameter.div_(torch.linalg.matrix_norm(parameter, 2).clamp(min=1.0))  # grows without bound else
+                if name.endswith("gain_hh"):
+                    parameter.mul_(0.3)  # a few sums that are nearly equal, normalised, step by step enlarge rounding
     return layer
+
+
+def draw_state(layer: Recurrent, rows: int, generator: torch.Generator) -> State:
+    """Any state at all; counts as after some steps; of an sLSTM any with weights above 0, as it keeps them itself."""
+
+    def draw(path: str, leaf: Tensor) -> Tensor:
+        if not leaf.is_floating_point():
+            return leaf
+        values = torch.randn(leaf.shape, dtype=leaf.dtype, generator=generator)
+        return 1 + values.abs() if path.endswith("normalizer") else values
+
+    lengths = torch.randint(0, 5, (rows,), generator=generator)
+    with torch.no_grad():
+        x = next(layer.parameters()).new_zeros(rows, 4, layer.input_size)
+        _, state = layer(x, lengths=lengths, noise=layer.silence())
+    drawn = iter([draw(path, leaf) for path, leaf in leaves(state)])
+    return map_state(lambda leaf: next(drawn), state)
 
 
 def name(row: dict[str, Any]) -> str:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/recurrence.md", "docs/classify.md", "docs/data.md", "docs/drop-ins.md"]
+PAGES = [
+    "README.md", "docs/recurrence.md", "docs/cells.md", "docs/classify.md", "docs/data.md", "docs/drop-ins.md",
+]  # fmt: skip
 RECURRA = f"{sys.executable} -c 'import sys; from recurra.cli.main import main; sys.exit(main())'"
 
 
@@ -37,8 +39,31 @@ def test_the_readmes_commands_and_listings_run_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES[1:])
 def test_the_listings_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    names = {"__name__": "listing"}  # a later listing goes on from the earlier ones
     for listing in blocks(page, "python"):
-        exec(compile(listing, page, "exec"), {"__name__": "listing"})
+        exec(compile(listing, page, "exec"), names)
+
+
+def test_a_cell_of_ones_own_is_twenty_lines() -> None:
+    lines = [line for line in blocks("docs/cells.md", "python")[0].splitlines() if line.strip()]
+    assert len(lines) <= 20, len(lines)
+
+
+def test_the_table_of_cells_names_every_cell_and_counts_its_parameters() -> None:
+    from recurra.cells import CELLS
+    from recurra.engines import select_engine
+
+    found = {}
+    text = (ROOT / "docs/recurrence.md").read_text(encoding="utf-8")
+    for names, formula, engine in re.findall(
+        r"^\| (`[^|]*) \| [^|]* \| ([^|]*·I[^|]*) \| (\w+) \|$", text, re.MULTILINE
+    ):
+        value = eval(formula.replace("²", "**2").replace("·", "*"), {"I": 5, "H": 6, "P": 3})  # noqa: S307
+        found |= dict.fromkeys(re.findall(r"`(\w+)`", names), (value, engine))
+    assert set(found) == set(CELLS)
+    for name, make in CELLS.items():
+        cell = make(5, 6)
+        assert found[name] == (sum(p.numel() for p in cell.parameters()), select_engine("auto", cell)), name
 
 
 def test_every_option_that_a_page_names_exists() -> None:

@@ -57,4 +57,4 @@ def test_a_baseline_of_another_run_is_refused_by_name(run: Run, tmp_path: Path) 
         with pytest.raises(RunError, match=f"{name} is damaged, or of another run"):
             recurra.load(other.path)
         (other.path / name).write_bytes(own)
-    assert load_baselines(other.path).names == ("majority", "linear")
+    assert load_baselines(other.path, other.parts).names == ("majority", "linear")

@@ -7,30 +7,20 @@ that are finite. Nothing of scikit-learn's own is stored, so another version of 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
 from recurra.baselines.fitting import MAX_FEATURES, NAMES, Baselines
 from recurra.baselines.linear import Linear
 from recurra.baselines.number_features import NumberFeatures, columns_of
+from recurra.baselines.stored_files import FORMAT, NUMBERS_FILE, WORDS_FILE, Arrays, StoredFiles, finite
 from recurra.baselines.text_features import NGRAMS, NgramBlock, TextFeatures
-from recurra.errors import RunError
-
-FORMAT = 1
-WORDS_FILE = "baselines.json"
-NUMBERS_FILE = "baselines.safetensors"
-MAX_BYTES = 256 << 20
-"""The most that should be read of either file."""
-
-Arrays = dict[str, NDArray[Any]]
 
 
 def to_files(baselines: Baselines) -> dict[str, bytes]:
@@ -72,25 +62,11 @@ def from_files(files: Mapping[str, bytes], folder: Path = Path(), *, outputs: in
     Raises:
         RunError: a file is missing or damaged; naming it.
     """
-    for name in (WORDS_FILE, NUMBERS_FILE):
-        if name not in files:
-            raise RunError(f"{folder / name} is missing; is the folder whole?")
-    return _Reader(files[WORDS_FILE], files[NUMBERS_FILE], folder).read(outputs)
+    return _Reader(files, folder).read(outputs)
 
 
-class _Reader:
-    """One reading of the two files, each value checked when it is taken."""
-
-    def __init__(self, words: bytes, numbers: bytes, folder: Path) -> None:
-        self.words_path, self.numbers_path = folder / WORDS_FILE, folder / NUMBERS_FILE
-        try:
-            self.content = json.loads(words.decode("ascii"))
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"{self.words_path} is damaged: it is no JSON") from error
-        try:
-            self.arrays: Arrays = safetensors.numpy.load(numbers)
-        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{self.numbers_path} is damaged: it is no safetensors file") from error
+class _Reader(StoredFiles):
+    """One reading of the two files."""
 
     def read(self, outputs: int | None) -> Baselines:
         if not isinstance(self.content, dict) or self.content.get("format") != FORMAT:
@@ -150,7 +126,7 @@ class _Reader:
             raise self.array_fault("outputs", "ascending numbers from 0")
         setting = self.content.get("setting")
         if not isinstance(setting, dict) or not all(
-            value in (None, "balanced") or _finite(value) for value in setting.values()
+            value in (None, "balanced") or finite(value) for value in setting.values()
         ):
             raise self.fault("setting", "a table of numbers")
         return Linear(outputs, weight, scale, bias, setting)
@@ -166,7 +142,7 @@ class _Reader:
     def seconds(self, kind: Any) -> dict[str, float]:
         seconds = self.content.get("seconds")
         names = NAMES[kind]
-        if not isinstance(seconds, dict) or tuple(seconds) != names or not all(map(_finite, seconds.values())):
+        if not isinstance(seconds, dict) or tuple(seconds) != names or not all(map(finite, seconds.values())):
             raise self.fault("seconds", f"numbers for {' and '.join(names)}")
         return {name: float(value) for name, value in seconds.items()}
 
@@ -180,30 +156,3 @@ class _Reader:
         ):
             raise self.fault("rows", "rows of training and rows fitted")
         return rows[0], rows[1]
-
-    def choice(self, name: str, known: Any) -> Any:
-        value = self.content.get(name)
-        if not isinstance(value, str) or value not in known:
-            raise self.fault(name, f"one of {', '.join(known)}")
-        return value
-
-    def array(self, name: str, dtype: Any, shape: tuple[int | None, ...]) -> NDArray[Any]:
-        """An array of its kind and shape (None: any length), finite."""
-        array = self.arrays.get(name)
-        if array is None or array.dtype != dtype or array.ndim != len(shape):
-            raise self.array_fault(name, f"{np.dtype(dtype)} of {len(shape)} dimensions")
-        if any(wanted not in (None, found) for wanted, found in zip(shape, array.shape, strict=True)):
-            raise self.array_fault(name, f"of shape {['any' if size is None else size for size in shape]}")
-        if not np.isfinite(array).all():
-            raise self.array_fault(name, "finite")
-        return array
-
-    def fault(self, name: str, expected: str) -> RunError:
-        return RunError(f"{self.words_path} is damaged: {name} is expected to be {expected}; copy the run again")
-
-    def array_fault(self, name: str, expected: str) -> RunError:
-        return RunError(f"{self.numbers_path} is damaged: {name} is expected to be {expected}; copy the run again")
-
-
-def _finite(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= 1e300 and math.isfinite(value)

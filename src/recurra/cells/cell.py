@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +24,19 @@ class Cell(nn.Module, ABC):
     Attributes:
         input_size: features of x.
         output_size: features of y.
+        gates: names of the gates whose rows are stacked in `weight_ih` and its bias, if the cell has any.
+        remember_gate: the gate that keeps the old state when it is open, if the cell has one.
+        writing_gate: the gate that lets the new value in when it is open, if the cell has one.
+        refused: options of a layer that have no meaning for this cell, each with the reason, such as
+            {"zoneout": "its state is one whole"}.
     """
 
     input_size: int
     output_size: int
+    gates: ClassVar[tuple[str, ...]] = ()
+    remember_gate: ClassVar[str | None] = None
+    writing_gate: ClassVar[str | None] = None
+    refused: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
@@ -66,27 +76,29 @@ class GatedCell(ProjectedCell):
     Args:
         input_size: features of x (I).
         hidden_size: features of the hidden state (H), also of y.
+        read_size: features of the hidden state that a gate reads; None: all.
 
     Attributes:
-        gates: names of the gates, in the order of the rows.
-        remember_gate: the gate that keeps the old state when it is open, if the cell has one.
+        block_size: rows of `weight_hh` that read the same part of the hidden state: a gate's, or those of one head.
     """
 
-    gates: ClassVar[tuple[str, ...]]
-    remember_gate: ClassVar[str | None] = None
-
-    def __init__(self, input_size: int, hidden_size: int, *, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        read_size: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
-        if input_size < 1 or hidden_size < 1:
-            raise ShapeError(
-                f"{type(self).__name__}: input_size is {input_size} and hidden_size {hidden_size}; "
-                "both must be 1 or more"
-            )
+        check_sizes(self, input_size, hidden_size)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+        self.block_size = hidden_size
         rows = len(self.gates) * hidden_size
         make = {"device": device, "dtype": dtype}
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size, **make))
-        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size, **make))
+        self.weight_hh = nn.Parameter(torch.empty(rows, read_size or hidden_size, **make))
         self.bias_ih = nn.Parameter(torch.empty(rows, **make))
         self.bias_hh = nn.Parameter(torch.empty(rows, **make))
         bound = 1 / math.sqrt(hidden_size)  # torch's own; Recurrent has a better one
@@ -107,3 +119,51 @@ class GatedCell(ProjectedCell):
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}"
+
+
+class LinearState(NamedTuple):
+    """hidden [B, H]"""
+
+    hidden: Tensor
+
+
+class LinearCell(Cell):
+    """A cell that is linear in its state: h' = a ∘ h + b and y = h', where a and b depend on x alone.
+
+    Whoever writes `coefficients` has a cell that a scan runs along time, many steps at once. Call the constructor with
+    the sizes first: it sets `input_size`, `hidden_size` and `output_size`.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        check_sizes(self, input_size, hidden_size)
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+
+    @abstractmethod
+    def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x [..., input_size] → a and b, each [..., H]; a within [−1, 1], or states grow without bound."""
+
+    def initial_state(self, batch_size: int) -> LinearState:
+        """A hidden state of zeros."""
+        return LinearState(next(self.parameters()).new_zeros(batch_size, self.hidden_size))
+
+    def step(self, x: Tensor, state: LinearState) -> tuple[Tensor, LinearState]:
+        """x [B, input_size] and a state → y [B, H] and the next state."""
+        a, b = self.coefficients(x)
+        hidden = a * state.hidden + b
+        return hidden, LinearState(hidden)
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}"
+
+
+def check_sizes(cell: nn.Module, input_size: int, hidden_size: int) -> None:
+    """Refuse sizes below 1.
+
+    Raises:
+        ShapeError: naming the cell.
+    """
+    if input_size < 1 or hidden_size < 1:
+        raise ShapeError(
+            f"{type(cell).__name__}: input_size is {input_size} and hidden_size {hidden_size}; both must be 1 or more"
+        )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.cells.cell import Cell
-from recurra.errors import ShapeError
+from recurra.cells.cell import Cell, check_sizes
 
 
 class FeedforwardState(NamedTuple):
@@ -30,12 +30,11 @@ class FeedforwardCell(Cell):
         x [B, input_size], y [B, hidden_size].
     """
 
+    refused: ClassVar[Mapping[str, str]] = {"dilation": "it has no state to carry"}
+
     def __init__(self, input_size: int, hidden_size: int, *, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
-        if input_size < 1 or hidden_size < 1:
-            raise ShapeError(
-                f"FeedforwardCell: input_size is {input_size} and hidden_size {hidden_size}; both must be 1 or more"
-            )
+        check_sizes(self, input_size, hidden_size)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
         self.weight = nn.Parameter(torch.empty(hidden_size, input_size, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.zeros(hidden_size, device=device, dtype=dtype))

@@ -36,6 +36,7 @@ class LSTMCell(GatedCell):
 
     gates = ("i", "f", "g", "o")
     remember_gate = "f"
+    writing_gate = "i"
 
     def initial_state(self, batch_size: int) -> LSTMState:
         """A hidden state and a cell of zeros."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.cells.cell import Cell
+from recurra.cells.cell import Cell, check_sizes
 from recurra.errors import NotStreamable, ShapeError
 
 WINDOW = 256  # steps attended to where nothing is said
 HEAD_SIZE = 32  # features of a head at least, where the number of heads is not said
 ROTATION_BASE = 10_000.0  # Su et al., 2021
+UNREAD = "it has no hidden state that gates read"
 
 
 class TransformerState(NamedTuple):
@@ -59,6 +61,13 @@ class TransformerCell(Cell):
         ShapeError: sizes below 1, heads that do not divide hidden_size, or a window with bidirectional.
     """
 
+    refused: ClassVar[Mapping[str, str]] = {
+        "recurrent_dropout": UNREAD,
+        "weight_dropout": UNREAD,
+        "zoneout": "its memory is what each step was",
+        "learned_state": "it begins with an empty memory",
+    }
+
     def __init__(
         self,
         input_size: int,
@@ -72,10 +81,7 @@ class TransformerCell(Cell):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if input_size < 1 or hidden_size < 1:
-            raise ShapeError(
-                f"TransformerCell: input_size is {input_size} and hidden_size {hidden_size}; both must be 1 or more"
-            )
+        check_sizes(self, input_size, hidden_size)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
         self.heads = _heads(hidden_size) if heads is None else heads
         if self.heads < 1 or hidden_size % self.heads:
@@ -172,7 +178,7 @@ class TransformerCell(Cell):
 
 
 def rotate(x: Tensor, start: int = 0) -> Tensor:
-    """[..., T, D]: features i and i + D/2 of step t turned by the angle (start + t) · base^(−2i/D); an odd last one stays."""
+    """[..., T, D] → the same, features i and i + D/2 of step t turned by (start + t) · base^(−2i/D); an odd one stays."""
     pairs = x.shape[-1] // 2
     cos, sin = _angles(start, x.shape[-2], pairs, x.device, x.dtype)
     one, other, rest = torch.split(x, [pairs, pairs, x.shape[-1] - 2 * pairs], -1)

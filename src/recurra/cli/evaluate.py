@@ -10,6 +10,8 @@ from cyclopts import Parameter
 from recurra.cli.show import print_json, table
 from recurra.standing import baseline_names, beside, not_beaten
 
+COUNTED = ("examples", "symbols")  # what the data are counted in
+
 
 def evaluate(
     run: Annotated[Path, Parameter(help="Run folder.")],
@@ -27,10 +29,11 @@ def evaluate(
         print_json(metrics)
         return
     plain = baseline_names(metrics)
-    rows = beside(metrics, [name for name in metrics if name != "examples" and not name.startswith("baseline_")])
+    counted = next(name for name in COUNTED if name in metrics)
+    rows = beside(metrics, [name for name in metrics if name != counted and not name.startswith("baseline_")])
     seconds = [metrics[f"baseline_{name}_seconds"] for name in plain]
     rows.append(["seconds of fitting", loaded.result["training_seconds"], *seconds])
     print(table(["metric", "model", *plain], rows))
-    print(f"{metrics['examples']:,} examples")
+    print(f"{metrics[counted]:,} {counted}")
     if sentence := not_beaten(metrics, loaded.result["metric"]):
         print(sentence)

@@ -37,7 +37,7 @@ def batches_of_rows(run: Run, file: Path, format: FormatName | None) -> Iterator
         format = _usual(run) if file == STANDARD_INPUT else _by_name(file)
     if format == "text" and _usual(run) != "text":
         raise SettingsError("--from text: the run reads numbers; give one JSON value a line, with --from jsonl")
-    if format not in ("text", "jsonl") or run.settings.data.id:  # the steps of an id may stand anywhere in the table
+    if format not in ("text", "jsonl") or run.needs_whole_input:
         yield _whole_input(run, format) if file == STANDARD_INPUT else run.inputs_of(file, format)
         return
     count = 0
@@ -88,17 +88,12 @@ def _lines_of_file(run: Run, file: Path) -> Iterator[str]:
 
 def _values(run: Run, lines: Iterable[str], source: str, before: int) -> Iterator[Any]:
     """Each line's input: the value itself, or from an object the run's input column."""
-    from recurra.data.columns import inputs_of
-    from recurra.data.readers.jsonl import columns_of, parse_line
-    from recurra.data.table import Table
+    from recurra.data.readers.jsonl import parse_line
 
     source = "standard input" if source == "-" else source
     for number, line in enumerate(lines, before + 1):
         try:
-            value = parse_line(line, source, number)
-            if isinstance(value, dict) and value:
-                value = inputs_of(Table(source, columns_of([value], source), [number]), run.settings.data)[0]
-            yield value
+            yield run.input_of(parse_line(line, source, number), source, number)
         except DataError as error:
             yield error
 

@@ -12,12 +12,28 @@ from recurra.cli.configuration import ConfigFile, fill_from_file, task_of
 from recurra.cli.show import facts, print_text, table
 from recurra.errors import SettingsError
 from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
+from recurra.settings.language import (
+    CorpusSettings,
+    LanguageLayersSettings,
+    LanguageOptions,
+    LanguageTrainingSettings,
+    SymbolSettings,
+)
 from recurra.settings.names import TASKS, Progress, TaskName, check_task, did_you_mean
-from recurra.settings.tasks import ClassifyOptions, ClassifySettings, RegressOptions, RegressSettings, TaskSettings
+from recurra.settings.tasks import (
+    ClassifyOptions,
+    ClassifySettings,
+    LanguageSettings,
+    RegressOptions,
+    RegressSettings,
+    TaskSettings,
+)
 from recurra.standing import baseline_names, beside, not_beaten
 
 if TYPE_CHECKING:
     from recurra.run import Run
+
+EXAMPLES: dict[str, str] = {"classify": "reviews.csv", "regress": "prices.csv", "model": "book.txt"}
 
 train_app = App(
     name="train", help="Train a model: `recurra train TASK -h` lists the options of a task.", config=fill_from_file
@@ -86,6 +102,21 @@ def regress(
     _train("regress", settings, run)
 
 
+@train_app.command
+def model(
+    *,
+    data: Annotated[CorpusSettings, _flat("Data", 2)] = CorpusSettings(),
+    text: Annotated[SymbolSettings, _flat("Text", 3)] = SymbolSettings(),
+    model: Annotated[LanguageLayersSettings, _flat("Model", 4)] = LanguageLayersSettings(),
+    training: Annotated[LanguageTrainingSettings, _flat("Training", 5)] = LanguageTrainingSettings(),
+    options: Annotated[LanguageOptions, _flat("Language model", 6)] = LanguageOptions(),
+    run: Annotated[RunOptions, _flat("Run", 1)] = RunOptions(),
+) -> None:
+    """Model a language: the next character, byte, subword or word of plain text."""
+    settings = LanguageSettings(data=data, text=text, model=model, training=training, language=options)
+    _train("model", settings, run)
+
+
 @train_app.default
 def resume(
     *unknown: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
@@ -117,7 +148,7 @@ def _train(task: TaskName, settings: TaskSettings, run: RunOptions) -> None:
     settings.check()
     if not settings.data.data and run.config is None:
         raise SettingsError(
-            f"there is no data; give a file with --data, as in: recurra train {task} --data reviews.csv"
+            f"there is no data; give a file with --data, as in: recurra train {task} --data {EXAMPLES[task]}"
         )
 
     from recurra import api

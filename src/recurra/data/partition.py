@@ -16,7 +16,7 @@ from recurra.data.table import Table, concatenate
 from recurra.errors import DataError, InputError
 from recurra.files import sha256
 from recurra.randomness import seed_of
-from recurra.settings.groups import DataSettings, as_fraction
+from recurra.settings.groups import DataSettings, SplitSettings, as_fraction
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def check_unchanged(files: tuple[FileRecord, ...]) -> None:
 
 
 def check_recorded(
-    record: Mapping[str, Any], settings: DataSettings, source: str | Path, given: Given | None = None
+    record: Mapping[str, Any], settings: SplitSettings, source: str | Path, given: Given | None = None
 ) -> None:
     """Refuse to repeat a run on other data than its own; files that the settings no longer name are no matter.
 

@@ -134,6 +134,10 @@ class BpeTokenizer:
         """Tokens in the library's spelling of bytes: a space is Ġ."""
         return list(self._tokenizer.encode(_cleaned(text, self.lowercase)).tokens)
 
+    def ids(self, text: str) -> list[int]:
+        """The library's own ids of the tokens, from 0."""
+        return list(self._tokenizer.encode(_cleaned(text, self.lowercase)).ids)
+
     def tokens(self) -> list[str]:
         """All tokens, by id."""
         vocabulary: dict[str, int] = self._tokenizer.get_vocab()
@@ -161,6 +165,21 @@ class BpeTokenizer:
             return cls(vocabulary, merges, lowercase)
         except Exception as error:  # the library raises bare exceptions
             raise _damaged(str(error)) from error
+
+
+def bytes_of_token(token: str) -> bytes:
+    """The bytes that a token stands for, in the library's spelling: bytes that are no visible sign are moved up."""
+    return bytes([_BYTE_OF[sign] for sign in token])
+
+
+def _spelling_of_bytes() -> dict[str, int]:
+    """GPT-2's sign → byte (Radford et al., 2019): visible signs of Latin-1 as they are, the others from U+0100 on."""
+    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    moved = [byte for byte in range(BYTES) if byte not in visible]
+    return {chr(byte): byte for byte in visible} | {chr(0x100 + i): byte for i, byte in enumerate(moved)}
+
+
+_BYTE_OF = _spelling_of_bytes()
 
 
 def _byte_level(library: Any, model: Any) -> Any:

@@ -11,7 +11,7 @@ from recurra.demos.result import DemoResult
 from recurra.report.page import Headline, Picture, ReportPage, Sample, Table, write_report
 from recurra.report.plots import confusion, confusion_numbers, image_numbers, images
 from recurra.report.saving import save_plot
-from recurra.run import Run
+from recurra.run import TableRun
 from recurra.settings.names import Progress
 from recurra.settings.structure import from_keywords
 from recurra.training.progress import make_progress
@@ -35,9 +35,9 @@ def digits(out: Path, progress: Progress) -> DemoResult:
         progress: how training shows itself.
     """
     train_part, valid_part, test_part = tables(SEED)
-    runs: dict[str, Run] = {}
+    runs: dict[str, TableRun] = {}
     for name, (column, settings) in MODELS.items():
-        runs[name] = train(
+        run = train(
             "classify",
             from_keywords("classify", input=column, **COMMON, **settings),
             given=Given(*(_only(part, column) for part in (train_part, valid_part, test_part))),
@@ -45,6 +45,8 @@ def digits(out: Path, progress: Progress) -> DemoResult:
             overwrite=False,
             progress=make_progress(progress, sys.stderr),
         )
+        assert isinstance(run, TableRun)  # as classification makes it
+        runs[name] = run
     first = next(iter(runs))
     answers = runs[first].predict(test_part["image"])
     truths, guesses = test_part["digit"], [str(answer.label) for answer in answers]
@@ -98,7 +100,7 @@ def _rows(*parts: Columns) -> str:
     return "{} training, {} validation, {} test".format(*(len(part["digit"]) for part in parts))
 
 
-def _table(runs: dict[str, Run]) -> Table:
+def _table(runs: dict[str, TableRun]) -> Table:
     rows = [
         [
             name,

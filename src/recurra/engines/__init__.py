@@ -1,6 +1,7 @@
 """How a cell runs along time: the same numbers at different speed."""
 
 from recurra.engines.loop import Zoneout, step, unroll
-from recurra.engines.selection import run, run_both, select_engine
+from recurra.engines.scan import linear_scan
+from recurra.engines.selection import run, run_both, select_engine, why_not
 
-__all__ = ["Zoneout", "run", "run_both", "select_engine", "step", "unroll"]
+__all__ = ["Zoneout", "linear_scan", "run", "run_both", "select_engine", "step", "unroll", "why_not"]

@@ -4,38 +4,52 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from recurra.cells import Cell, TransformerCell
+from recurra.cells import Cell, LinearCell, TransformerCell
 from recurra.engines.attention import attend
+from recurra.engines.attention import why_not as why_not_attention
 from recurra.engines.episodes import run_episodes
-from recurra.engines.fused import both, both_fit, fused, why_not
+from recurra.engines.fused import both, both_fit, fused
+from recurra.engines.fused import why_not as why_not_fused
 from recurra.engines.loop import Zoneout, unroll
+from recurra.engines.scan import scan
+from recurra.engines.scan import why_not as why_not_scan
 from recurra.errors import SettingsError
 from recurra.settings.names import EngineName
 from recurra.state import State
+
+QUICK: tuple[EngineName, ...] = ("fused", "scan", "attention")
+"""The engines beside the loop, in the order in which "auto" tries them."""
 
 
 def select_engine(
     engine: EngineName, cell: Cell, mask: Tensor | None = None, zoneout: Zoneout | None = None
 ) -> EngineName:
-    """The engine that will run: "loop", "fused" or "attention".
+    """The engine that will run: "loop", "fused", "scan" or "attention".
 
     Raises:
         SettingsError: an engine is asked for by name and cannot do this.
     """
-    if engine == "attention" and not isinstance(cell, TransformerCell):
-        raise SettingsError(
-            f"engine 'attention' cannot run this layer: {type(cell).__name__} has none; give engine 'auto' or 'loop'"
-        )
-    if isinstance(cell, TransformerCell) and engine != "fused":
-        return "loop" if engine == "loop" else "attention"
-    reason = why_not(cell)
+    reasons = why_not(cell)
     if mask is not None:
-        reason = "torch's kernels have no dropout inside the recurrence"
+        reasons["fused"] = "torch's kernels have no dropout inside the recurrence"
+        reasons["scan"] = "the scan has no dropout inside the recurrence"
     if zoneout is not None:
-        reason = "torch's kernels have no zoneout"
-    if engine == "fused" and reason is not None:
-        raise SettingsError(f"engine 'fused' cannot run this layer: {reason}; give engine 'auto' or 'loop'")
-    return "fused" if engine != "loop" and reason is None else "loop"
+        reasons["fused"] = "torch's kernels have no zoneout"
+    if engine in reasons:
+        raise SettingsError(f"engine {engine!r} cannot run this layer: {reasons[engine]}; give engine 'auto' or 'loop'")
+    if engine != "auto":
+        return engine
+    return next((name for name in QUICK if name not in reasons), "loop")
+
+
+def why_not(cell: Cell) -> dict[EngineName, str]:
+    """For each engine that cannot run a cell the reason; the loop runs every one."""
+    reasons: dict[EngineName, str | None] = {
+        "fused": why_not_fused(cell),
+        "scan": why_not_scan(cell),
+        "attention": why_not_attention(cell),
+    }
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def run(
@@ -58,6 +72,8 @@ def run(
     both_ways = isinstance(cell, TransformerCell) and cell.bidirectional  # it has no step to loop over
     if x.shape[1] == 0 or (not both_ways and (chosen == "loop" or x.shape[0] == 0)):
         return unroll(cell, x, state, lengths=lengths, resets=resets, restart=restart, mask=mask, zoneout=zoneout)
+    if isinstance(cell, LinearCell):
+        return scan(cell, x, state, lengths=lengths, resets=resets, restart=restart, zoneout=zoneout)
 
     def quick(x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         if isinstance(cell, TransformerCell):

@@ -1,6 +1,22 @@
 """Whole models, built from the modules of `recurra.nn`."""
 
 from recurra.models.classifier import Classifier
+from recurra.models.language_model import (
+    LanguageModel,
+    LanguageModelLoss,
+    LanguageModelNoise,
+    LanguageModelState,
+    LanguageModelSteps,
+)
 from recurra.models.sequence_model import SequenceModel, SequenceModelState
 
-__all__ = ["Classifier", "SequenceModel", "SequenceModelState"]
+__all__ = [
+    "Classifier",
+    "LanguageModel",
+    "LanguageModelLoss",
+    "LanguageModelNoise",
+    "LanguageModelState",
+    "LanguageModelSteps",
+    "SequenceModel",
+    "SequenceModelState",
+]

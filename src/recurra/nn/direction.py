@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from recurra.cells import Cell, FeedforwardCell, ProjectedCell, TransformerCell
+from recurra.cells import Cell, ProjectedCell
 from recurra.engines import Zoneout, run, run_both, step
 from recurra.engines.loop import mix
 from recurra.nn.dilation import at_rest, oldest, pushed, run_chains
@@ -143,18 +143,15 @@ def why_without(cell: Cell, option: str) -> str | None:
         option: "recurrent_dropout", "weight_dropout", "zoneout", "learned_state" or "dilation".
     """
     name = type(cell).__name__
-    state = cell.initial_state(1)
-    has_hidden = "hidden" in getattr(state, "_fields", ())
+    if option in cell.refused:
+        return f"not for {name}: {cell.refused[option]}"
+    has_hidden = "hidden" in getattr(cell.initial_state(1), "_fields", ())
     if option == "weight_dropout" and not isinstance(getattr(cell, "weight_hh", None), Tensor):
         return f"{name} has no weight_hh to drop from"
     if option == "recurrent_dropout" and not (has_hidden and isinstance(cell, ProjectedCell)):
         return f"{name} has no recurrence over a hidden state"
     if option == "zoneout" and not has_hidden:
         return f"the state of {name} has no hidden part to keep"
-    if option == "learned_state" and isinstance(cell, TransformerCell):
-        return f"{name} begins with an empty memory"
-    if option == "dilation" and isinstance(cell, FeedforwardCell):
-        return f"{name} has no state to skip through time"
     return None
 
 

@@ -26,8 +26,9 @@ class Recurrent(nn.Module):
     """Recurrent layers over sequences, the same numbers whole, in chunks, packed or one step at a time.
 
     Args:
-        cell: a name from the cell table (`recurra.cells.CELLS`), or a function (input_size, hidden_size) → Cell, such
-            as a Cell class of one's own; several, one a layer, as a list or as in "lstm,transformer".
+        cell: a name from the cell table (`recurra.cells.CELLS`), such as "lstm" or "mingru", or a function
+            (input_size, hidden_size) → Cell, such as a Cell class of one's own; several, one a layer, as a list or as
+            in "lstm,transformer".
         input_size: features of x.
         hidden_size: features of each direction's output.
         num_layers: layers, each reading the one below; may be left out where cell names each.
@@ -46,7 +47,7 @@ class Recurrent(nn.Module):
         learned_state: initial states are parameters.
         initialization: "orthogonal", "chrono" or "torch"; see `recurra.nn.initialize`.
         chrono_length: longest memory in steps, with "chrono".
-        engine: "auto", or "loop", "fused" or "attention" to insist.
+        engine: "auto", or "loop", "fused", "scan" or "attention" to insist.
 
     Shapes:
         x [B, T, input_size] → outputs [B, T, output_size], which is hidden_size, or 2 · hidden_size where the last

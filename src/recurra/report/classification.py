@@ -19,7 +19,7 @@ from recurra.report.parts import (
 )
 from recurra.report.plots import confusion, confusion_numbers
 from recurra.report.saving import Cell, save_plot
-from recurra.run import Run
+from recurra.run import TableRun
 from recurra.tasks import Classify, Examples, ManyToOneTraining, Score
 
 SAMPLES = 12
@@ -27,7 +27,7 @@ CONFUSED_PAIRS = 10
 
 
 def write_classification_report(
-    run: Run, training: ManyToOneTraining, test: Examples, score: Score, history: list[dict[str, Any]]
+    run: TableRun, training: ManyToOneTraining, test: Examples, score: Score, history: list[dict[str, Any]]
 ) -> None:
     """Write `report.html` and `plots/` in the run folder.
 

@@ -12,13 +12,12 @@ from recurra.report.page import Picture, Table
 from recurra.report.plots import curves, curves_numbers, length_histogram, length_numbers
 from recurra.report.saving import Cell, save_plot
 from recurra.run import Run
+from recurra.settings.names import UNIT_WORDS
 from recurra.standing import baseline_names, beside, not_beaten
-from recurra.tasks import ManyToOneTraining
-
-UNITS = {"word": "words", "char": "characters", "bpe": "subwords"}
+from recurra.tasks import ManyToOneTraining, TaskTraining
 
 
-def curves_picture(run: Run, training: ManyToOneTraining, history: list[dict[str, Any]]) -> Picture:
+def curves_picture(run: Run, training: TaskTraining, history: list[dict[str, Any]]) -> Picture:
     """Losses and the metric over the steps, drawn and saved."""
     metric = training.metric
     figure = curves(history, metric, training.higher_is_better)
@@ -33,7 +32,7 @@ def curves_picture(run: Run, training: ManyToOneTraining, history: list[dict[str
 def lengths_picture(run: Run, training: ManyToOneTraining) -> Picture:
     """How long the training sequences are, drawn and saved."""
     lengths = training.train.lengths
-    unit = UNITS[run.settings.text.unit] if run.reads_text else "steps"
+    unit = UNIT_WORDS[run.settings.text.unit] if run.reads_text else "steps"
     png = save_plot(run.path, "lengths", length_histogram(lengths, unit), *length_numbers(lengths))
     return Picture("Lengths", png, "Histogram of the lengths of the training sequences")
 
@@ -54,18 +53,19 @@ def scores_table(result: dict[str, Any], names: Sequence[str], note: str) -> Tab
 def model_line(run: Run) -> str:
     """The model in a few words."""
     model = run.settings.model
-    ways = "bidirectional " if model.bidirectional else ""
+    ways = "bidirectional " if getattr(model, "bidirectional", False) else ""
     layers = "1 layer" if model.num_layers == 1 else f"{model.num_layers} layers"
-    return f"{ways}{model.cell} of {model.hidden_size}, {layers}, {model.pooling} pooling"
+    pooling = f", {model.pooling} pooling" if hasattr(model, "pooling") else ""
+    return f"{ways}{model.cell} of {model.hidden_size}, {layers}{pooling}"
 
 
-def facts_of(run: Run) -> list[tuple[str, str]]:
-    """What was measured about the run itself."""
+def facts_of(run: Run, unit: str = "Rows") -> list[tuple[str, str]]:
+    """What was measured about the run itself; `unit` is what its data are counted in."""
     result = run.result
     return [
         ("Model", model_line(run)),
         ("Parameters", f"{result['parameters']:,}"),
-        ("Rows", "{train_examples:,} training, {valid_examples:,} validation, {test_examples:,} test".format(**result)),
+        (unit, "{train_examples:,} training, {valid_examples:,} validation, {test_examples:,} test".format(**result)),
         ("Training", f"{result['training_seconds']:.1f} s, {result['steps']:,} steps, ended by {result['stopped']}"),
         *_refit(run),
         ("Device", f"{result['device']}, {result['threads']} threads"),

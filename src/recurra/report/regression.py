@@ -18,14 +18,14 @@ from recurra.report.parts import (
 )
 from recurra.report.plots import scatter, scatter_numbers
 from recurra.report.saving import save_plot
-from recurra.run import Run
+from recurra.run import TableRun
 from recurra.tasks import Examples, ManyToOneTraining, Regress, Score
 
 SAMPLES = 12
 
 
 def write_regression_report(
-    run: Run, training: ManyToOneTraining, test: Examples, score: Score, history: list[dict[str, Any]]
+    run: TableRun, training: ManyToOneTraining, test: Examples, score: Score, history: list[dict[str, Any]]
 ) -> None:
     """Write `report.html` and `plots/` in the run folder.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import safetensors.torch
 import torch
 
 from recurra.data.embeddings import EmbeddingsRecord
-from recurra.data.features import features_from_json
 from recurra.data.partition import FileRecord
 from recurra.errors import InputError, RunError
 from recurra.run.files import (
@@ -28,10 +27,11 @@ from recurra.run.files import (
     read_manifest,
     shown,
 )
+from recurra.run.kinds import make_run
 from recurra.run.run import Run
-from recurra.settings.groups import ModelSettings
+from recurra.settings.groups import LayersSettings
 from recurra.settings.toml import from_toml
-from recurra.tasks import TASKS, ManyToOne
+from recurra.tasks import TASKS, Task
 
 RECORDED = {"path": str, "sha256": str, "rows": int, "split": str}
 
@@ -71,10 +71,10 @@ def load_run(folder: Path, device: torch.device | str = "cpu") -> Run:
     _load_weights(task.model, content["model.safetensors"], folder / "model.safetensors", device)
     task.device = torch.device(device)
     task.model.eval()
-    return Run(folder, task, files, result)
+    return make_run(folder, task, files, result)
 
 
-def load_beginning(folder: Path, device: torch.device | str = "cpu") -> tuple[ManyToOne, tuple[FileRecord, ...]]:
+def load_beginning(folder: Path, device: torch.device | str = "cpu") -> tuple[Task, tuple[FileRecord, ...]]:
     """The task of a folder with fresh weights, and its data files: what `save_beginning` wrote.
 
     Raises:
@@ -88,7 +88,7 @@ def load_beginning(folder: Path, device: torch.device | str = "cpu") -> tuple[Ma
 
 def _task(
     folder: Path, content: Mapping[str, bytes], device: torch.device | str, *, whole: bool = False
-) -> tuple[ManyToOne, tuple[FileRecord, ...]]:
+) -> tuple[Task, tuple[FileRecord, ...]]:
     """The task that the files of a beginning describe.
 
     Args:
@@ -118,8 +118,7 @@ def _task(
     saved = json_object(folder / "features.json", content["features.json"])
     tokenizer = content["tokenizer.json"].decode("utf-8", "replace") if "tokenizer.json" in content else None
     try:
-        features = features_from_json(saved["features"], tokenizer)
-        targets = TASKS[name].targets_from_json(saved)
+        parts = TASKS[name].from_json(saved, tokenizer)
         embeddings = EmbeddingsRecord.from_json(saved["embeddings"]) if "embeddings" in saved else None
     except (KeyError, TypeError, ValueError, RunError) as error:
         raise RunError(f"{folder / 'features.json'} is damaged: {error}") from error
@@ -128,14 +127,15 @@ def _task(
     meta = torch.device("meta") if str(device) == "meta" else contextlib.nullcontext()  # else drawn on the CPU
     try:
         with meta:
-            task = TASKS[name](settings, features, targets, device)
+            make: Callable[..., Task] = TASKS[name]
+            task = make(settings, *parts, device)
     except (RuntimeError, TypeError, ValueError) as error:  # sizes beyond what a tensor can have
         raise RunError(f"{config} describes a model that cannot be built: {shown(error)}") from error
     task.embeddings_record = embeddings
     return task, tuple(FileRecord(**record) for record in records)
 
 
-def _check_size(model: ModelSettings, weights: int, config: Path) -> None:
+def _check_size(model: LayersSettings, weights: int, config: Path) -> None:
     """Refuse a model of more layers than its weights have bytes, before it is built; shapes are compared after."""
     if model.num_layers > weights or model.hidden_size > weights:
         raise RunError(f"{config} describes a model that is larger than model.safetensors; are they of one run?")

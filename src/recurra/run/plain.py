@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from recurra.baselines import Baselines, from_files, to_files
 from recurra.files import write_whole
-from recurra.run.files import BASELINES, read
+from recurra.run.files import BASELINES, read_if_there
+from recurra.tasks import Task
 
 
-def save_baselines(folder: Path, baselines: Baselines) -> None:
+def save_baselines(folder: Path, task: Task, baselines: Any) -> None:
     """The plain methods that the run is compared with."""
-    for name, content in to_files(baselines).items():
+    for name, content in task.baselines_to_files(baselines).items():
         write_whole(folder / name, content)
 
 
-def load_baselines(folder: Path) -> Baselines:
+def load_baselines(folder: Path, task: Task) -> Any:
     """What `save_baselines` wrote; loading the run has compared it with the manifest.
 
     Raises:
         RunError: a file is missing or damaged.
     """
-    return from_files({name: read(folder, name) for name in BASELINES}, folder)
+    contents = {name: read_if_there(folder, name) for name in BASELINES}
+    return task.baselines_from_files({name: one for name, one in contents.items() if one is not None}, folder)

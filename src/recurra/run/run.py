@@ -2,172 +2,114 @@
 
 from __future__ import annotations
 
-from collections import deque
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 
-from recurra.data.answers import in_kind_of
-from recurra.data.columns import input_column, inputs_of
-from recurra.data.features import TextFeatures
-from recurra.data.long_form import Keyed, keyed_sequences, sequences
-from recurra.data.partition import FileRecord, check_unchanged, partition, read_labelled
-from recurra.data.readers import table_from_python
-from recurra.data.table import Table
-from recurra.errors import DataError, InputError, RecurraError
+from recurra.data.partition import FileRecord
 from recurra.html import html_table
-from recurra.metrics import ClassificationMetrics
 from recurra.run.files import BASELINES
 from recurra.run.plain import load_baselines
-from recurra.settings.tasks import TaskSettings
 from recurra.standing import baseline_names
-from recurra.tasks import Classify, ManyToOne
+from recurra.tasks import Task
 
 
-class Run:
+class Run(ABC):
     """A trained model, on disk and in memory.
 
     Args:
         path: the folder.
-        task: features, targets and model.
+        task: what turns inputs into answers.
         files: the data files that made it; empty where the data came as Python objects.
         result: what `result.json` holds.
     """
 
-    def __init__(self, path: Path, task: ManyToOne, files: tuple[FileRecord, ...], result: dict[str, Any]) -> None:
+    def __init__(self, path: Path, task: Task, files: tuple[FileRecord, ...], result: dict[str, Any]) -> None:
         self.path, self.files, self.result = path, files, result
-        self._task = task
+        self._task: Any = task
 
     @property
     def task(self) -> str:
         """The task's name."""
-        return self._task.name
+        return str(self._task.name)
 
     @property
-    def settings(self) -> TaskSettings:
+    def settings(self) -> Any:
         """Every setting that made the run."""
-        return cast(TaskSettings, self._task.settings)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of the logits.
-
-        Raises:
-            InputError: the run answers numbers.
-        """
-        return self._classes().targets.names
+        return self._task.settings
 
     @property
     def model(self) -> torch.nn.Module:
         """The trained model, in evaluation mode."""
-        return self._task.model
+        model: torch.nn.Module = self._task.model
+        return model
 
     @property
-    def parts(self) -> ManyToOne:
+    def parts(self) -> Any:
         """The task behind the run: features, targets and model."""
         return self._task
 
     @property
     def reads_text(self) -> bool:
-        """Whether an input is a text; else it is numbers."""
-        return isinstance(self._task.features, TextFeatures)
+        """Whether an input is a text; else it is numbers or lists."""
+        return bool(self._task.reads_text)
 
+    @abstractmethod
     def evaluate(self, data: Any = None) -> dict[str, float]:
-        """The task's metrics.
+        """The task's metrics, and the baselines' beside them.
 
         Args:
-            data: a labelled file, or Python objects as for `train`; None: the test data of the run.
-
-        Returns:
-            accuracy, macro_f1, loss (nats), examples; of a regression mae, rmse, r2, loss, examples;
-            and the baselines' beside them: `baseline_linear_accuracy`, `baseline_linear_seconds` (of fitting), ….
+            data: labelled, a file or Python objects as for `train`; None: the test data of the run.
 
         Raises:
             InputError: no data is given and the run's came as Python objects, or its files have changed.
             DataError: the data cannot be used.
         """
-        examples = self._task.examples(self._table(data))
-        found = {**self._task.score(examples).metrics, "examples": len(examples.inputs)}
-        if (self.path / BASELINES[0]).exists():
-            found |= self._task.score_baselines(load_baselines(self.path), examples)
-        return found
 
-    def confusion(self, data: Any = None) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """[C, C] rows counted, row = truth, column = prediction, in the order of `labels`; data as in `evaluate`.
-
-        Raises:
-            InputError: the run gives several labels a row, or numbers.
-        """
-        task = self._classes()
-        examples = task.examples(self._table(data))
-        counted = task.counted(task.outputs(examples.encoded), examples.targets)
-        if not isinstance(counted, ClassificationMetrics):
-            raise InputError(f"{self.path}: a row has several labels here, and a confusion matrix needs one")
-        return counted.confusion.numpy()
-
+    @abstractmethod
     def predict(self, inputs: Any) -> Any:
-        """A prediction for each input, in order: label and probabilities, or the value of a regression.
-
-        Args:
-            inputs: texts, or series and vectors as in training; or columns with the run's input column: a mapping, a
-                list of dictionaries, a frame (of a run with an id: one row a time step, and an answer for each id in
-                order of first appearance).
-
-        Returns:
-            A list of predictions. For a frame a frame of the same kind with the same index: the columns label and
-            probability_NAME for each class, or value (of a run with an id: the id before them, a row an id).
+        """A prediction for each input, in order.
 
         Raises:
             DataError: an input cannot be read; with its row.
         """
-        given = table_from_python(inputs if hasattr(inputs, "__len__") else list(inputs))
-        table = self._asked(given)
-        column = next(iter(table.columns)) if len(table.columns) == 1 else input_column(table, self.settings.data)
-        answers = []
-        for row, (answer, _) in enumerate(self._task.predict(self._inputs(table), self._task.decode)):
-            if isinstance(answer, DataError) and answer.source is not None:
-                raise answer
-            if isinstance(answer, RecurraError):
-                raise table.place(row, column).error(str(answer)) from answer
-            answers.append(answer)
-        keys = {} if table is given else {self.settings.data.id: table.column(self.settings.data.id)}
-        return in_kind_of(inputs, answers, keys)
 
+    @abstractmethod
     def predict_rows(self, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-        """A dictionary fit for JSON for each row: label and probabilities, value, or error.
+        """A dictionary fit for JSON for each row, the answer or an error. Rows may be errors already."""
 
-        `cut` counts the steps that max_length took from the input, where it took any. Rows may be errors already.
-        """
-        asked: deque[Any] = deque()
-
-        def values() -> Iterator[Any]:
-            for row in rows:
-                asked.append(row)
-                yield row.value if isinstance(row, Keyed) else row
-
-        for answer, cut in self._task.predict(values(), self._task.answers):
-            found = {"error": str(answer)} if isinstance(answer, RecurraError) else answer
-            row = asked.popleft()
-            if isinstance(row, Keyed):
-                found = {"id": row.id} | found
-            yield {**found, "cut": cut} if cut else found
-
+    @abstractmethod
     def inputs_of(self, path: Path, format: str | None = None) -> list[Any]:
         """The inputs of a file in any format the task trains on; targets are not needed.
 
-        Of a run with an id: a `Keyed` sequence an id, or bare sequences where the file has no columns.
+        Raises:
+            DataError: it cannot be read.
+        """
+
+    @abstractmethod
+    def input_of(self, value: Any, source: str, line: int) -> Any:
+        """The input that a JSON value is, or holds.
 
         Raises:
-            DataError: it cannot be read, or has not the run's input column.
+            DataError: it holds none.
         """
-        table = read_labelled(path, self.settings.data, format)
-        if self.settings.data.id and set(table.columns) != {"input"}:
-            return list(keyed_sequences(table, self.settings.data))
-        return self._inputs(table)
+
+    @abstractmethod
+    def test_inputs(self, test: Any, count: int) -> list[Any]:
+        """Some inputs of the test data, as `predict_rows` takes them."""
+
+    @property
+    def needs_whole_input(self) -> bool:
+        """Whether a row alone is no input."""
+        return False
+
+    def facts(self) -> dict[str, Any]:
+        """What else `describe` says of the model and its answers."""
+        return {}
 
     def describe(self) -> dict[str, Any]:
         """What is in the run, for people."""
@@ -178,45 +120,23 @@ class Run:
             "cell": model.cell,
             "hidden_size": model.hidden_size,
             "num_layers": model.num_layers,
-            "bidirectional": model.bidirectional,
-            "pooling": model.pooling,
+            **self.facts(),
             "parameters": sum(one.numel() for one in self._task.model.parameters()),
-            **({"labels": list(self.labels)} if isinstance(self._task, Classify) else {}),
             **{key: self.result[key] for key in (*self._task.metrics, "training_seconds") if key in self.result},
             "data": [asdict(record) for record in self.files],
         }
 
-    def _table(self, data: Any) -> Table:
-        if isinstance(data, str | Path):
-            return sequences(read_labelled(data, self.settings.data), self.settings.data)
-        if data is not None:
-            return sequences(table_from_python(data), self.settings.data)
-        if not self.files:
-            raise InputError(f"{self.path}: the data of this run came as Python objects; give evaluate its data")
-        check_unchanged(self.files)
-        return partition(self.settings.data, self.settings.training.seed, stratified=self._task.stratified).test
-
-    def _classes(self) -> Classify:
-        if not isinstance(self._task, Classify):
-            raise InputError(f"{self.path}: this run is a {self.task} run, which has no classes")
-        return self._task
-
-    def _inputs(self, table: Table) -> list[Any]:
-        if not self.settings.data.input and len(table.columns) == 1:
-            return next(iter(table.columns.values()))
-        if set(table.columns) == {"input"} and (self.settings.data.id or len(self.settings.data.input) == 1):
-            return table.column("input")
-        return inputs_of(table, self.settings.data, faults_in_place=True)
-
-    def _asked(self, table: Table) -> Table:
-        """A table to predict with a row an input: of a run with an id its sequences, where they are not whole yet."""
-        whole = set(table.columns) == {"input"}
-        return table if whole else sequences(table, self.settings.data, labelled=False)
+    def _baseline_scores(self, examples: Any) -> dict[str, float]:
+        """What the run's plain methods come to, where it has some."""
+        if not any((self.path / name).exists() for name in BASELINES):
+            return {}
+        found: dict[str, float] = self._task.score_baselines(load_baselines(self.path, self._task), examples)
+        return found
 
     def __repr__(self) -> str:
         metric = self._task.metric
         score = f", {metric}={self.result[metric]:.4f}" if metric in self.result else ""
-        return f"Run({str(self.path)!r}, {self.task}{score})"
+        return f"{type(self).__name__}({str(self.path)!r}, {self.task}{score})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the scores beside the baselines' where there are some."""

@@ -14,20 +14,20 @@ from recurra.files import write_whole
 from recurra.run.files import BEGINNING, DECISIVE, FORMAT, bind, digest, read_if_there
 from recurra.run.run import Run
 from recurra.settings.toml import to_toml
-from recurra.tasks import ManyToOne
+from recurra.tasks import Task
 
 
-def save_beginning(folder: Path, task: ManyToOne, files: tuple[FileRecord, ...], version: str) -> None:
+def save_beginning(folder: Path, task: Task, files: tuple[FileRecord, ...], version: str) -> None:
     """What a training needs to go on from its folder alone: settings, features and targets.
 
     The configuration comes last and holds the digests of the others, so that they are one unit.
     """
-    content = {**task.to_json(), "features": task.features.to_json()}
+    content = task.to_json()
     if task.embeddings_record is not None:
         content["embeddings"] = task.embeddings_record.to_json()
     others = {"features.json": json.dumps(content, ensure_ascii=True)}
-    if task.features.tokenizer_json is not None:
-        others["tokenizer.json"] = task.features.tokenizer_json
+    if task.tokenizer_json is not None:
+        others["tokenizer.json"] = task.tokenizer_json
     for name, text in others.items():
         write_whole(folder / name, text)
     digests = {name: digest(folder / name, text.encode()) for name, text in others.items()}

@@ -1,6 +1,7 @@
-"""The settings that every task has: data, model, training. Each option is documented on the line under it."""
+"""The settings that every task has: data, model, training. Each option is documented on the line under it.
 
-from __future__ import annotations
+Annotations are evaluated here, so that a group in another file can inherit the options.
+"""
 
 from dataclasses import dataclass
 
@@ -26,15 +27,37 @@ def _require(ok: bool, problem: str, problems: list[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSettings:
-    """Which data, and how it is read and cut."""
+class SplitSettings:
+    """Which data, and how much of it is set aside."""
 
     data: tuple[str, ...] = ()
-    """File to train on: CSV, TSV, JSONL, Parquet or .npz, plain or .gz; may be repeated."""
+    """File to train on, plain or .gz; may be repeated."""
     valid: str = "0.1"
     """Validation data: a file, or the fraction of the training data set aside for it."""
     test: str = "0.1"
     """Test data: a file, or the fraction of the data set aside for it."""
+    encoding: str = "utf-8"
+    """Encoding of text files."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        found: list[str] = []
+        for name, value in (("valid", self.valid), ("test", self.test)):
+            fraction = as_fraction(value)
+            _require(
+                fraction is None or 0 < fraction < 1,
+                f"{name}: a fraction lies between 0 and 1, not {value}; or name a file",
+                found,
+            )
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(SplitSettings):
+    """Which tables, and how they are read and cut."""
+
+    data: tuple[str, ...] = ()
+    """File to train on: CSV, TSV, JSONL, Parquet or .npz, plain or .gz; may be repeated."""
     input: tuple[str, ...] = ()
     """Column that holds the input; several columns of numbers make one vector. Default: the only other column."""
     target: tuple[str, ...] = ()
@@ -49,8 +72,6 @@ class DataSettings:
     """Character between fields. Default: a tab for .tsv, a comma for .csv."""
     header: bool = True
     """Whether the first line of a CSV or TSV names the columns; without it they are called 1, 2, …"""
-    encoding: str = "utf-8"
-    """Encoding of text files."""
     input_kind: InputKind = "auto"
     """What an input is: a text, a series of numbers or vectors, or a single vector (one to one)."""
     max_length: int = 0
@@ -58,14 +79,7 @@ class DataSettings:
 
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""
-        found: list[str] = []
-        for name, value in (("valid", self.valid), ("test", self.test)):
-            fraction = as_fraction(value)
-            _require(
-                fraction is None or 0 < fraction < 1,
-                f"{name}: a fraction lies between 0 and 1, not {value}; or name a file",
-                found,
-            )
+        found = super().problems()
         _require(self.max_length >= 0, f"max_length: {self.max_length} is below 0 (0 chooses by the data)", found)
         _require(len(self.delimiter) <= 1, f"delimiter: {self.delimiter!r} is not one character", found)
         _require(not self.time or bool(self.id), "time: it orders the rows of an id; give --id too", found)
@@ -90,18 +104,17 @@ class DataSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSettings:
-    """The recurrent model."""
+class LayersSettings:
+    """The recurrent layers."""
 
     cell: str | None = None
-    """Recurrence of the layers: rnn, rnn_relu, lstm, gru, feedforward or transformer, or one a layer as in
-    lstm,transformer. Default: lstm; feedforward where an input is a single vector."""
+    """Recurrence of the layers, or one a layer as in lstm,transformer: rnn, rnn_relu, lstm, gru, feedforward,
+    lstm_layernorm, gru_layernorm, lstm_peephole, lstm_projection, lstm_coupled, slstm, indrnn, mingru, minlstm,
+    transformer. Default: lstm; feedforward where an input is a single vector."""
     hidden_size: int = 128
     """Features of the hidden state, per direction."""
     num_layers: int = 1
     """Recurrent layers, one above the other; as many as cell names, where it names several."""
-    bidirectional: bool = False
-    """Read every sequence in both directions (such a model cannot stream)."""
     residual: bool = False
     """Add each layer's input to its output, from the second layer on."""
     dilation: str = "1"
@@ -116,10 +129,6 @@ class ModelSettings:
     """Dropout on the recurrent weights, one mask a batch."""
     zoneout: float = 0.0
     """Probability that a state unit keeps its old value for a step (runs in the slower loop)."""
-    pooling: str = "last"
-    """How a sequence becomes one vector: last, mean, max, attention, or several joined as in mean+max."""
-    pool_inputs: bool = False
-    """Pool the embeddings or values that enter the layers too, beside what the layers make of them."""
 
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""
@@ -138,10 +147,6 @@ class ModelSettings:
             )
         if self.residual and layers == 1:
             found.append("residual: connections start at the second layer and there is one; give num_layers 2 or more")
-        try:
-            check_pooling(self.pooling)
-        except SettingsError as error:
-            found.append(str(error))
         return found
 
     @property
@@ -169,18 +174,50 @@ class ModelSettings:
                 "attention_window: it is the memory of the cell transformer, and no layer is one; leave it out",
                 found,
             )
-            _require(
-                not self.bidirectional,
-                "attention_window: in both directions a layer attends to every step; leave it out",
-                found,
-            )
-        mixed = 0 < cells.count("transformer") < len(cells)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectionsSettings(LayersSettings):
+    """The recurrent layers, in one direction or both."""
+
+    bidirectional: bool = False
+    """Read every sequence in both directions (such a model cannot stream)."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        found = super().problems()
         _require(
-            not (self.residual and self.bidirectional and mixed),
+            self.attention_window is None or not self.bidirectional,
+            "attention_window: in both directions a layer attends to every step; leave it out",
+            found,
+        )
+        transformers = [name.strip() == "transformer" for name in (self.cell or "").split(",")]
+        _require(
+            not (self.residual and self.bidirectional and len(set(transformers)) == 2),
             "residual: in both directions a transformer layer gives hidden_size features and the others twice as many, "
             "which cannot be added; leave residual out",
             found,
         )
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(DirectionsSettings):
+    """The recurrent model, and how a sequence becomes one vector."""
+
+    pooling: str = "last"
+    """How a sequence becomes one vector: last, mean, max, attention, or several joined as in mean+max."""
+    pool_inputs: bool = False
+    """Pool the embeddings or values that enter the layers too, beside what the layers make of them."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        found = super().problems()
+        try:
+            check_pooling(self.pooling)
+        except SettingsError as error:
+            found.append(str(error))
         return found
 
 
@@ -322,4 +359,14 @@ def as_fraction(value: str) -> float | None:
         return None
 
 
-__all__ = ["ClassWeights", "DataSettings", "ModelSettings", "TextSettings", "TrainingSettings", "as_fraction"]
+__all__ = [
+    "ClassWeights",
+    "DataSettings",
+    "DirectionsSettings",
+    "LayersSettings",
+    "ModelSettings",
+    "SplitSettings",
+    "TextSettings",
+    "TrainingSettings",
+    "as_fraction",
+]

@@ -10,9 +10,13 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from recurra.settings.names import check_task
-from recurra.settings.tasks import ClassifySettings, RegressSettings, TaskSettings
+from recurra.settings.tasks import ClassifySettings, LanguageSettings, RegressSettings, TaskSettings
 
-SETTINGS: dict[str, type[TaskSettings]] = {"classify": ClassifySettings, "regress": RegressSettings}
+SETTINGS: dict[str, type[TaskSettings]] = {
+    "classify": ClassifySettings,
+    "regress": RegressSettings,
+    "model": LanguageSettings,
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,14 @@ def flat(settings: TaskSettings) -> dict[str, Any]:
 
 
 def documentation(kind: type[Any]) -> dict[str, str]:
-    """The string under each field of a dataclass, by field: Python keeps it in the source only."""
+    """The string under each field of a dataclass, by field, inherited ones too: Python keeps it in the source only."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__[:-1]):
+        found |= _own_documentation(base)
+    return found
+
+
+def _own_documentation(kind: type[Any]) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(body, ast.ClassDef)
     found: dict[str, str] = {}

@@ -5,7 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from recurra.errors import SettingsError
-from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
+from recurra.settings.groups import (
+    DataSettings,
+    LayersSettings,
+    ModelSettings,
+    SplitSettings,
+    TextSettings,
+    TrainingSettings,
+)
+from recurra.settings.language import (
+    CorpusSettings,
+    LanguageLayersSettings,
+    LanguageOptions,
+    LanguageTrainingSettings,
+    SymbolSettings,
+)
 from recurra.settings.names import ClassWeights, RegressionLoss
 
 
@@ -51,11 +65,10 @@ class RegressOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings:
-    """What every task has; each adds a group of its own."""
+    """What every task has; each gives the groups their own options, and adds one."""
 
-    data: DataSettings = field(default_factory=DataSettings)
-    text: TextSettings = field(default_factory=TextSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
+    data: SplitSettings = field(default_factory=SplitSettings)
+    model: LayersSettings = field(default_factory=LayersSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def check(self) -> None:
@@ -70,14 +83,34 @@ class TaskSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifySettings(TaskSettings):
+class ManyToOneSettings(TaskSettings):
+    """What the tasks with one answer a sequence have."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    text: TextSettings = field(default_factory=TextSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifySettings(ManyToOneSettings):
     """Everything that makes a classification run."""
 
     classify: ClassifyOptions = field(default_factory=ClassifyOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressSettings(TaskSettings):
+class RegressSettings(ManyToOneSettings):
     """Everything that makes a regression run."""
 
     regress: RegressOptions = field(default_factory=RegressOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageSettings(TaskSettings):
+    """Everything that makes a language model."""
+
+    data: CorpusSettings = field(default_factory=CorpusSettings)
+    text: SymbolSettings = field(default_factory=SymbolSettings)
+    model: LanguageLayersSettings = field(default_factory=LanguageLayersSettings)
+    training: LanguageTrainingSettings = field(default_factory=LanguageTrainingSettings)
+    language: LanguageOptions = field(default_factory=LanguageOptions)

@@ -3,22 +3,25 @@
 from recurra.tasks.classify import Classify, Prediction
 from recurra.tasks.examples import Examples, Score
 from recurra.tasks.many_to_one import ManyToOne
+from recurra.tasks.model import Continuation, Model
 from recurra.tasks.regress import Estimate, Regress
+from recurra.tasks.task import Task, TaskTraining
 from recurra.tasks.training import ManyToOneTraining
-from recurra.tasks.warm_start import take_weights, with_structure
 
-TASKS: dict[str, type[ManyToOne]] = {"classify": Classify, "regress": Regress}
+TASKS: dict[str, type[Task]] = {"classify": Classify, "regress": Regress, "model": Model}
 
 __all__ = [
     "TASKS",
     "Classify",
+    "Continuation",
     "Estimate",
     "Examples",
     "ManyToOne",
     "ManyToOneTraining",
+    "Model",
     "Prediction",
     "Regress",
     "Score",
-    "take_weights",
-    "with_structure",
+    "Task",
+    "TaskTraining",
 ]

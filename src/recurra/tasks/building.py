@@ -8,10 +8,10 @@ from recurra.data.features import Features, SeriesFeatures, TextFeatures
 from recurra.models import Classifier, SequenceModel
 from recurra.nn import TokenEmbedding, VectorInput
 from recurra.settings.stack import dilations
-from recurra.settings.tasks import TaskSettings
+from recurra.settings.tasks import ManyToOneSettings
 
 
-def build_model(settings: TaskSettings, features: Features, output_size: int, output_dropout: float) -> Classifier:
+def build_model(settings: ManyToOneSettings, features: Features, output_size: int, output_dropout: float) -> Classifier:
     """The model that the settings describe, with fresh weights from torch's generator."""
     text, model = settings.text, settings.model
     frontend: TokenEmbedding | VectorInput
@@ -46,7 +46,7 @@ def build_model(settings: TaskSettings, features: Features, output_size: int, ou
     return Classifier(frontend, body)
 
 
-def with_cell(settings: TaskSettings, features: Features) -> TaskSettings:
+def with_cell(settings: ManyToOneSettings, features: Features) -> ManyToOneSettings:
     """The settings with the cell decided, and with it the layers: no recurrence where every input is one vector."""
     model = settings.model
     cell = model.cell

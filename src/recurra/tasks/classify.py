@@ -81,7 +81,7 @@ class Classify(ManyToOne):
         """
         return Labels.from_json(saved["labels"])
 
-    def to_json(self) -> dict[str, Any]:
+    def targets_to_json(self) -> dict[str, Any]:
         """The labels."""
         return {"labels": self.targets.to_json()}
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -13,18 +14,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from recurra.baselines import BaselineKind, Baselines, fit_baselines
+from recurra.baselines import BaselineKind, Baselines, fit_baselines, from_files, to_files
 from recurra.data.batching import plan
 from recurra.data.columns import input_column, inputs_of, kind_of, target_columns
-from recurra.data.embeddings import Embeddings, EmbeddingsRecord
-from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures
+from recurra.data.embeddings import Embeddings
+from recurra.data.features import Encoded, Features, SeriesFeatures, TextFeatures, features_from_json
+from recurra.data.partition import Given, Parts, partition
 from recurra.data.table import Table
-from recurra.errors import DataError, RecurraError
+from recurra.errors import DataError, RecurraError, SettingsError
 from recurra.memory import memory_faults_named
 from recurra.randomness import seed_of
+from recurra.settings.names import UNIT_WORDS
 from recurra.tasks.building import build_model, with_cell
 from recurra.tasks.examples import Batch, Examples, Score
-from recurra.tasks.pretrained import embeddings_for, with_embedding_size
+from recurra.tasks.pretrained import embeddings_again, embeddings_for, with_embedding_size
+from recurra.tasks.task import Task
+from recurra.tasks.training import ManyToOneTraining
+from recurra.tasks.warm_start import take_weights, with_structure
 
 LESS_MEMORY = "train with a smaller max_length, hidden_size or batch_tokens, or predict where there is more memory"
 PREDICT_ROWS = 4096  # rows encoded and sorted together in prediction: memory stays flat, batches stay full
@@ -36,7 +42,7 @@ Criterion = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
 """(model, batch) → the sum of the losses, and the count to divide by; the forward pass included."""
 
 
-class ManyToOne(ABC):
+class ManyToOne(Task):
     """Features, targets and the model of one run: what a run keeps.
 
     Args:
@@ -46,21 +52,21 @@ class ManyToOne(ABC):
         device: where the model is.
     """
 
-    name: ClassVar[str]
-    """The task's name."""
-    metrics: ClassVar[dict[str, bool]]
-    """What can choose the best weights, and whether more of it is better."""
     stratified: ClassVar[bool]
     """Whether rows are cut into parts target by target."""
 
     def __init__(self, settings: Any, features: Features, targets: Any, device: torch.device | str = "cpu") -> None:
-        self.settings, self.features, self.targets = settings, features, targets
-        self.device = torch.device(device)
+        super().__init__(settings, device)
+        self.features, self.targets = features, targets
         self.embeddings: Embeddings | None = None
-        self.embeddings_record: EmbeddingsRecord | None = None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(settings.training.seed, "weights"))
             self.model = build_model(settings, features, self.output_size, self.output_dropout).to(self.device)
+
+    @classmethod
+    def read(cls, settings: Any, given: Given | None, known: Any = None) -> Parts:
+        """The tables of a run."""
+        return partition(settings.data, settings.training.seed, given, stratified=cls.stratified)
 
     @classmethod
     def fit_features(
@@ -101,7 +107,7 @@ class ManyToOne(ABC):
 
     def begin_with(self, embeddings: Embeddings) -> None:
         """Put pretrained vectors in the place of fresh ones; they are trained on like those."""
-        table = self.model.frontend.get_parameter("token.weight")
+        table = self.model.get_parameter("frontend.token.weight")
         with torch.no_grad():
             table[embeddings.ids] = torch.from_numpy(embeddings.vectors).to(table)
         self.embeddings, self.embeddings_record = embeddings, embeddings.record
@@ -125,9 +131,47 @@ class ManyToOne(ABC):
             KeyError, RunError: what was saved is damaged.
         """
 
+    @classmethod
+    def from_json(cls, saved: dict[str, Any], tokenizer: str | None) -> tuple[Features, Any]:
+        """Features and targets."""
+        return features_from_json(saved["features"], tokenizer), cls.targets_from_json(saved)
+
     @abstractmethod
-    def to_json(self) -> dict[str, Any]:
+    def targets_to_json(self) -> dict[str, Any]:
         """What the outputs mean, as plain values."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Features and targets, as plain values."""
+        return {**self.targets_to_json(), "features": self.features.to_json()}
+
+    @property
+    def tokenizer_json(self) -> str | None:
+        """The tokenizer of texts in BPE."""
+        return self.features.tokenizer_json
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether an input is a text; else it is numbers."""
+        return isinstance(self.features, TextFeatures)
+
+    @classmethod
+    def with_structure(cls, settings: Any, start: Task) -> Any:
+        """The settings with the structure of an earlier run."""
+        if not isinstance(start, ManyToOne):
+            where = settings.training.init
+            raise SettingsError(f"init: {where} is a {start.name} run, and {cls.name} cannot start there")
+        return with_structure(settings, start.settings)
+
+    def take_weights(self, start: Task) -> bool:
+        """Copy the earlier run's weights; the head only where the answers mean the same."""
+        same_head = isinstance(start, ManyToOne) and type(self) is type(start) and self.targets == start.targets
+        take_weights(self.model, start.model, same_head)
+        return same_head
+
+    def begin_again(self) -> None:
+        """Put the pretrained vectors of the run's file in their place."""
+        if self.embeddings_record is not None:
+            self.begin_with(embeddings_again(self.embeddings_record, self.features))
 
     @property
     @abstractmethod
@@ -138,11 +182,6 @@ class ManyToOne(ABC):
     @abstractmethod
     def output_dropout(self) -> float:
         """Dropout on the pooled vector."""
-
-    @property
-    @abstractmethod
-    def metric(self) -> str:
-        """The metric that chooses the best weights where the settings name none."""
 
     @abstractmethod
     def target_tensor(self, targets: list[Any]) -> Tensor:
@@ -225,8 +264,40 @@ class ManyToOne(ABC):
         outputs = self.outputs(examples.encoded)
         return Score(self.measure(outputs, examples.targets), outputs)
 
-    def fit_baselines(self, train: Examples, valid: Examples) -> Baselines:
+    def training(self, parts: Parts) -> ManyToOneTraining:
+        """Batches, losses and validation metrics on the tables."""
+        return ManyToOneTraining(self, self.examples(parts.train), self.examples(parts.valid))
+
+    def sizes(self, training: ManyToOneTraining, test: Examples) -> dict[str, int]:
+        """Rows of each part, and how many of them max_length cut."""
+        parts = {"train": training.train, "valid": training.valid, "test": test}
+        return {f"{name}_examples": len(part.inputs) for name, part in parts.items()} | {
+            f"{name}_cut": part.cut for name, part in parts.items()
+        }
+
+    def notes(self, training: ManyToOneTraining, test: Examples) -> list[str]:
+        """Found vectors, and what was cut."""
+        record = self.embeddings_record
+        found = []
+        if record is not None:
+            name = Path(record.path).name
+            found.append(
+                f"embeddings: {record.found:,} of {record.tokens:,} tokens have a vector in {name} ({record.share:.1%})"
+            )
+        kind, unit = "series", "steps"
+        if isinstance(self.features, TextFeatures):
+            kind, unit = "texts", UNIT_WORDS[self.features.unit]
+        for part, examples in (("training", training.train), ("validation", training.valid), ("test", test)):
+            if examples.cut:
+                found.append(
+                    f"{examples.cut:,} of {len(examples.inputs):,} {part} {kind} were cut to "
+                    f"{self.features.max_length:,} {unit}"
+                )
+        return found
+
+    def fit_baselines(self, training: ManyToOneTraining) -> Baselines:
         """The plain methods, fitted and chosen on the rows that train the model and choose its weights."""
+        train, valid = training.train, training.valid
         settings = self.settings.training
         return fit_baselines(
             self.baseline_kind,
@@ -247,6 +318,14 @@ class ManyToOne(ABC):
             found |= {f"baseline_{name}_{metric}": value for metric, value in metrics.items()}
             found[f"baseline_{name}_seconds"] = round(baselines.seconds[name], 3)
         return found
+
+    def baselines_to_files(self, baselines: Baselines) -> dict[str, bytes]:
+        """N-grams and settings as JSON, numbers as safetensors."""
+        return to_files(baselines)
+
+    def baselines_from_files(self, files: Mapping[str, bytes], folder: Path) -> Baselines:
+        """As `baselines_to_files` wrote them."""
+        return from_files(files, folder)
 
     def baseline_targets(self, targets: list[Any]) -> NDArray[Any]:
         """Targets as a baseline takes them: numbers, or marks [N, L]."""

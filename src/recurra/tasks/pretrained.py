@@ -11,12 +11,12 @@ from recurra.data.features import Features, TextFeatures
 from recurra.data.partition import FileRecord, check_unchanged
 from recurra.errors import SettingsError
 from recurra.settings.groups import TextSettings
-from recurra.settings.tasks import TaskSettings
+from recurra.settings.tasks import ManyToOneSettings
 
-S = TypeVar("S", bound=TaskSettings)
+S = TypeVar("S", bound=ManyToOneSettings)
 
 
-def embeddings_for(settings: TaskSettings, features: Features) -> Embeddings | None:
+def embeddings_for(settings: ManyToOneSettings, features: Features) -> Embeddings | None:
     """The vectors of the file that the settings name, None where they name none.
 
     Raises:

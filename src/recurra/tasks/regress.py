@@ -59,7 +59,7 @@ class Regress(ManyToOne):
         """
         return Numbers.from_json(saved["target"])
 
-    def to_json(self) -> dict[str, Any]:
+    def targets_to_json(self) -> dict[str, Any]:
         """The scale."""
         return {"target": self.targets.to_json()}
 

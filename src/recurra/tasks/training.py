@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from recurra.data.augmentation import Augment
 from recurra.data.batching import plan
 from recurra.data.columns import input_column
 from recurra.data.features import TextFeatures, check_training_inputs
-from recurra.errors import SettingsError
 from recurra.randomness import numpy_generator
 from recurra.tasks.examples import Batch, Examples, joined
-from recurra.tasks.many_to_one import ManyToOne
+from recurra.tasks.task import TaskTraining
+
+if TYPE_CHECKING:
+    from recurra.tasks.many_to_one import ManyToOne
 
 
-class ManyToOneTraining:
+class ManyToOneTraining(TaskTraining):
     """What the training loop asks for: batches, losses and validation metrics of one run.
 
     Args:
@@ -30,14 +33,12 @@ class ManyToOneTraining:
         DataError: a training input is empty.
     """
 
+    task: ManyToOne
+
     def __init__(self, task: ManyToOne, train: Examples, valid: Examples) -> None:
         settings = task.settings
-        self.task, self.train, self.valid = task, train, valid
-        self.model: nn.Module = task.model
-        self.metric = settings.training.metric or task.metric
-        if self.metric not in task.metrics:
-            raise SettingsError(f"metric: {self.metric!r} is not measured here; choose from {', '.join(task.metrics)}")
-        self.higher_is_better = task.metrics[self.metric]
+        self.choose_metric(task)
+        self.train, self.valid = train, valid
         column = input_column(train.table, settings.data) if train.table.columns else None
         check_training_inputs(train.encoded, partial(train.table.place, column=column))
         text = settings.text
@@ -57,6 +58,11 @@ class ManyToOneTraining:
         if self.task.embeddings is not None:
             task.begin_with(self.task.embeddings)
         return ManyToOneTraining(task, everything, held.select([]))
+
+    @property
+    def lengths(self) -> list[int]:
+        """Steps of each training example."""
+        return self.train.lengths
 
     def plan(self, epoch: int) -> list[list[int]]:
         """The batches of an epoch."""

@@ -291,6 +291,7 @@ class Training:
             tensors["optimiser"] = optimiser_tensors(self.model, self.optimiser)
             tensors["best"] = self.best
             tensors["average"] = self.average.tensors if self.average else {}
+            tensors["carried"] = self.trainable.carried()
         files.save_checkpoint(
             self.folder,
             Checkpoint(self.state, _plain(self.settings), self._surroundings(), tensors, self.beginning),
@@ -418,7 +419,7 @@ class Training:
 
     def _check_settings(self, earlier: dict[str, Any]) -> None:
         now = _plain(self.settings)
-        earlier = _plain(TrainingSettings()) | earlier  # a setting that is newer than the checkpoint had its default
+        earlier = _plain(type(self.settings)()) | earlier  # a setting that is newer than the checkpoint had its default
         for name in sorted(now.keys() | earlier.keys()):
             if name not in FREE_ON_RESUME and now.get(name) != earlier.get(name):
                 raise RunError(
@@ -442,6 +443,7 @@ class Training:
             _check_alike("average", average, self.average.tensors)
             for name, tensor in average.items():
                 self.average.tensors[name].copy_(tensor)
+        self.trainable.carry(found.tensors.get("carried", {}))
         self._batches = self._plan(self.state.epoch)
         if self.state.position >= len(self._batches):
             raise ValueError(

@@ -38,6 +38,18 @@ class Trainable(Protocol):
         """The sum of the losses over the targets of a batch, and how many targets; the forward pass included."""
         ...
 
+    def carried(self) -> dict[str, Tensor]:
+        """What goes over from batch to batch beside the weights, by name; empty where batches know no order."""
+        ...
+
+    def carry(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `carried` gave, on resume.
+
+        Raises:
+            ValueError: it is not of this training.
+        """
+        ...
+
     def evaluate(self) -> dict[str, float]:
         """Metrics over the validation data, `loss` among them; called in evaluation mode, without gradients."""
         ...

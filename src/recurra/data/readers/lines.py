@@ -34,7 +34,7 @@ def read_lines(path: Path, options: ReadOptions) -> Iterator[str]:
         check_inflated_size(path)
     count = 0
     try:
-        with _open(path) as binary, io.TextIOWrapper(binary, encoding=options.codec, newline="") as text:
+        with open_binary(path) as binary, io.TextIOWrapper(binary, encoding=options.codec, newline="") as text:
             for line in text:
                 count += 1
                 if "\0" in line:
@@ -47,7 +47,7 @@ def read_lines(path: Path, options: ReadOptions) -> Iterator[str]:
     except UnicodeError as error:
         raise DataError(f"is not {options.encoding} text ({error}); give its encoding", path) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _broken_gzip(path, error) from error
+        raise broken_gzip(path, error) from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", path) from error
 
@@ -72,16 +72,18 @@ def check_inflated_size(path: Path) -> None:
                         path,
                     )
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _broken_gzip(path, error) from error
+        raise broken_gzip(path, error) from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", path) from error
 
 
-def _open(path: Path) -> BinaryIO:
+def open_binary(path: Path) -> BinaryIO:
+    """A file's bytes, inflated where its name says gzip."""
     return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip(path) else path.open("rb")
 
 
-def _broken_gzip(path: Path, error: Exception) -> DataError:
+def broken_gzip(path: Path, error: Exception) -> DataError:
+    """The error of a gzip file that is cut short or damaged."""
     return DataError(f"is not a whole gzip file ({error}); compress it again", path)
 
 

@@ -1,0 +1,58 @@
+"""`recurra generate RUN`: text from a language model, as it is made."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from recurra.cli.show import print_json
+from recurra.errors import RunError, SettingsError
+
+WARN = "recurra: the prompt holds symbols never seen in training, which are read as unknown: {}"
+NAMED = 10  # symbols never seen, in a message
+
+
+def generate(
+    run: Annotated[Path, Parameter(help="Run folder of a language model.")],
+    /,
+    *,
+    prompt: Annotated[str, Parameter(help="Text to go on from; none: from the beginning of a text.")] = "",
+    length: Annotated[int, Parameter(help="Symbols to make.")] = 500,
+    temperature: Annotated[float, Parameter(help="0: the likeliest symbol each time; 1: sampled as learned.")] = 0.8,
+    top_k: Annotated[int, Parameter(help="Likeliest symbols to sample from; 0: all.")] = 0,
+    top_p: Annotated[float, Parameter(help="Share of the probability to sample from, the likeliest first.")] = 1.0,
+    seed: Annotated[int, Parameter(help="Seed of the samples.")] = 0,
+    count: Annotated[int, Parameter(help="How many texts.")] = 1,
+    json: Annotated[bool, Parameter(help="Print one JSON object a text, whole.", negative="")] = False,
+) -> None:
+    """Generate text from a language model, printed as it is made, the prompt before it."""
+    if count < 1:
+        raise SettingsError(f"count: {count} is below 1; give the number of texts to make")
+    from recurra import api
+    from recurra.run import LanguageRun
+
+    loaded = api.load(run)
+    if not isinstance(loaded, LanguageRun):
+        raise RunError(f"{run} is a {loaded.task} run; generate takes a run of the task model")
+    if unseen := loaded.unseen(prompt):
+        print(WARN.format(", ".join(map(repr, unseen[:NAMED]))), file=sys.stderr)
+    for row in range(count):
+        pieces = loaded.pieces(
+            prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, row=row
+        )
+        if json:
+            print_json({"prompt": prompt, "text": "".join(pieces)})
+            continue
+        _write(prompt)
+        for piece in pieces:
+            _write(piece)
+        _write("\n" if row == count - 1 else "\n\n")
+
+
+def _write(text: str) -> None:
+    """A piece at once: whoever reads sees it being made."""
+    sys.stdout.write(text.encode("utf-8", "replace").decode("utf-8"))
+    sys.stdout.flush()
