@@ -76,7 +76,7 @@ def build(row: dict[str, Any], input_size: int = 3, hidden_size: int | None = No
     options = dict(row)
     dtype = options.pop("dtype")
     if hidden_size is None:  # a layer norm over a few features divides by next to nothing now and then
-        hidden_size = 16 if "transformer" in row["cell"] else 4
+        hidden_size = 16 if "transformer" in row["cell"] or "layernorm" in row["cell"] else 4
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if "transformer" in row["cell"] and not row["bidirectional"]:

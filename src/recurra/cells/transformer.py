@@ -178,7 +178,7 @@ class TransformerCell(Cell):
 
 
 def rotate(x: Tensor, start: int = 0) -> Tensor:
-    """[..., T, D] → the same, features i and i + D/2 of step t turned by (start + t) · base^(−2i/D); an odd one stays."""
+    """[..., T, D] with features i and i + D/2 of step t turned by (start + t) · base^(−2i/D); an odd last one stays."""
     pairs = x.shape[-1] // 2
     cos, sin = _angles(start, x.shape[-2], pairs, x.device, x.dtype)
     one, other, rest = torch.split(x, [pairs, pairs, x.shape[-1] - 2 * pairs], -1)
