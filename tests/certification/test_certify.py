@@ -19,11 +19,14 @@ from recurra.models import SequenceModel
 from recurra.nn.pooling import LastPooling
 from recurra.run.certificate import certified
 from recurra.sequence import first_tensor
+from recurra.state_file import save_state
 from tests.cli.conftest import Call, call  # noqa: F401  a fixture
 
 OPTIONS: dict[str, Any] = {"epochs": 2, "hidden_size": 6, "embedding_size": 5, "threads": 1}
 TEXTS = [("a fine film", "good"), ("a bad film", "bad"), ("so fine", "good"), ("so very bad", "bad")] * 6
 STREAMING = {"chunks", "chunks of a batch", "single steps", "two at once", "resumed", "resumed in another process"}
+ELSEWHERE = {"predicted in another process", "resumed in another process", "sessions in another process"}
+SESSIONS = {"sessions", "sessions in another process"}
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +55,7 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         returncode, stderr = 0, ""
 
     def run(command: list[str], **options: Any) -> Done:
-        path, work, given = command[-3:]
-        elsewhere.go_on(Path(path), Path(work), **json.loads(given))
+        elsewhere.go_on(Path(command[-2]), Path(command[-1]))
         return Done()
 
     monkeypatch.setattr(another_process.subprocess, "run", run)
@@ -70,8 +72,9 @@ def test_a_run_is_certified_and_its_folder_says_so(folder: Path) -> None:
     found = recurra.certify(folder)
     assert found.holds, found.failing
     held = {pair.name for pair in found.pairs if pair.verdict == "holds"}
-    assert held >= STREAMING | {
-        "padded", "left padded", "shuffled", "packed", "no steps", "gradients", "engine loop", "engine fused",
+    assert held >= STREAMING | SESSIONS | {
+        "padded", "left padded", "shuffled", "packed", "fresh start", "no steps", "gradients", "engine loop",
+        "engine fused",
         "predictions together", "predictions shuffled", "loaded again", "predicted in another process",
     }  # fmt: skip
     longest = recurra.load(folder).parts.features.max_length
@@ -110,9 +113,12 @@ def test_a_model_in_both_directions_cannot_stream_and_is_certified_all_the_same(
     run = recurra.train("classify", data=csv, out=csv.parent / "both", bidirectional=True, **OPTIONS)
     answer = call("certify", run.path)
     assert answer.status == 0, answer.out
-    assert answer.out.count("does not apply: bidirectional") == len(STREAMING)
     assert answer.out.rstrip().endswith("certificate.json")
-    assert "both ends" in {one["name"] for one in certified(run.path).content["pairs"] if one["verdict"] == "holds"}
+    pairs = {one["name"]: one for one in certified(run.path).content["pairs"]}
+    assert pairs["both ends"]["verdict"] == "holds"
+    for name in STREAMING | SESSIONS:
+        assert pairs[name]["verdict"] == "does not apply"
+        assert "bidirectional" in pairs[name]["reason"]
     card = (run.path / "README.md").read_text()
     assert "These do not apply to this model: chunks" in card
 
@@ -251,6 +257,32 @@ def test_an_answer_that_depends_on_the_neighbours_is_caught(
     assert {"padded", "shuffled", "predictions together", "predictions shuffled"} <= failing(folder)
 
 
+@pytest.mark.parametrize("fault", ["a reset that does not", "a step of its own", "a file that forgets"])
+def test_a_session_at_fault_is_caught(
+    fault: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    _here: None,
+) -> None:
+    from recurra.models import ClassifierSteps
+    from recurra.streaming import Session
+
+    if fault == "a reset that does not":
+        monkeypatch.setattr(Session, "reset", lambda self: None)
+    elif fault == "a step of its own":
+        real = ClassifierSteps.run
+        monkeypatch.setattr(ClassifierSteps, "run", lambda self, x, state: real(self, x, state)[:1] + (state,))
+    else:
+
+        def fresh(self: Any, path: Any) -> None:
+            save_state(path, Session(self._pipeline).state, weights=self._pipeline.weights())
+
+        monkeypatch.setattr(Session, "save", fresh)
+    caught = failing(folder)
+    assert "sessions" in caught
+    assert ("sessions in another process" in caught) == (fault != "a reset that does not")
+
+
 def test_another_process_that_answers_otherwise_is_caught(
     folder: Path, monkeypatch: pytest.MonkeyPatch, _here: None
 ) -> None:
@@ -265,7 +297,7 @@ def test_another_process_that_answers_otherwise_is_caught(
         return run
 
     monkeypatch.setattr(elsewhere, "load_run", other)
-    assert failing(folder) == {"predicted in another process", "resumed in another process"}
+    assert failing(folder) == ELSEWHERE
 
 
 def test_a_process_that_dies_fails_its_pairs_with_its_last_words(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +305,7 @@ def test_a_process_that_dies_fails_its_pairs_with_its_last_words(folder: Path, m
 
     monkeypatch.setattr(another_process, "ELSEWHERE", "recurra.certification.nowhere")
     found = recurra.certify(folder)
-    assert {pair.name for pair in found.failing} == {"predicted in another process", "resumed in another process"}
+    assert {pair.name for pair in found.failing} == ELSEWHERE
     assert "No module named" in found["predicted in another process"].reason
 
 

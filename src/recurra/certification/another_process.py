@@ -9,23 +9,35 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
 import recurra
-from recurra.errors import WorkError
+from recurra.certification.sessions import middle
+from recurra.errors import NotStreamable, WorkError
 from recurra.files import parse_json, read_bounded, write_whole
-from recurra.laws.pairs import Case
+from recurra.laws.pairs import Answer, Case
 from recurra.laws.subject import DoesNotApply, time_slice
-from recurra.laws.trees import Tree, map_tree, tree_leaves
 from recurra.run import Run
+from recurra.state_file import load_state, save_state, weights_digest
 
 ELSEWHERE = "recurra.certification.elsewhere"
 LARGEST = 1 << 30  # bytes of what the process answers
 SECONDS = 600  # after which it is taken to hang
+
+
+class Elsewhere(NamedTuple):
+    """What the process answered. predictions: of the run's inputs. rows: of each row gone on with, its answer.
+
+    sessions: of each session gone on with, the numbers of its answer, by the place of its input.
+    """
+
+    predictions: list[dict[str, Any]]
+    rows: dict[int, Answer]
+    sessions: dict[int, list[float]]
 
 
 class AnotherProcess:
@@ -33,29 +45,20 @@ class AnotherProcess:
 
     Args:
         run: loaded from its folder, which the process loads again.
+        sessions: inputs that sessions read, by their place; the process takes each up in the middle.
     """
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self._found: tuple[list[dict[str, Any]], dict[str, Tensor]] | None = None
+    def __init__(self, run: Run, sessions: dict[int, Any]) -> None:
+        self.run, self.sessions = run, sessions
+        self._found: Elsewhere | None = None
         self._fault: Exception | None = None
 
-    def predictions(self, case: Case) -> list[dict[str, Any]]:
-        """Its predictions of the run's inputs."""
-        return self._ask(case)[0]
+    def ask(self, case: Case) -> Elsewhere:
+        """Its answers.
 
-    def continued(self, case: Case) -> Iterator[tuple[int, Tensor, Tree]]:
-        """Of every row with two steps or more: which, its outputs whole, and its state at the end."""
-        tensors = self._ask(case)[1]
-        for row in _cut_rows(case):
-            if f"{row}.outputs" not in tensors:
-                raise DoesNotApply("the process went on with none")
-            first, begun = _first_half(case, row)
-            rest = tensors[f"{row}.outputs"].to(first.device)
-            state = state_from(tensors, f"{row}.", begun)
-            yield row, torch.cat([first, rest], 1)[0] if case.per_step else rest[0], state
-
-    def _ask(self, case: Case) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+        Raises:
+            WorkError: it did not answer.
+        """
         if self._found is None and self._fault is None:
             try:
                 with tempfile.TemporaryDirectory(prefix="recurra-certify-") as folder:
@@ -66,50 +69,62 @@ class AnotherProcess:
             raise self._fault or WorkError("the process answered nothing")
         return self._found
 
-    def _asked(self, case: Case, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-        write_whole(folder / "given.safetensors", safetensors.torch.save(_states(case)))
-        command = [sys.executable, "-P", "-m", ELSEWHERE, str(self.run.path.absolute()), str(folder)]
-        options = json.dumps({"device": str(self.run.parts.device), "threads": torch.get_num_threads()})
-        place = str(Path(recurra.__file__).parents[1])
-        path = os.pathsep.join([place, *filter(None, [os.environ.get("PYTHONPATH")])])
-        done = subprocess.run(
-            [*command, options],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-            env=os.environ | {"PYTHONPATH": path},
-        )
-        if done.returncode:
-            last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-            raise WorkError(f"the process ended with status {done.returncode}: {last[0]}")
+    def _asked(self, case: Case, folder: Path) -> Elsewhere:
+        weights = weights_digest(self.run.model)
+        begun = dict(_begun(case))
+        for row, answer in begun.items():
+            save_state(folder / f"begin-{row}.safetensors", answer.state, weights=weights)
+        for place, value in self.sessions.items():
+            session = self.run.stream()
+            session.push(value[: middle(value)])
+            session.save(folder / f"session-{place}.safetensors")
+        options = {
+            "device": str(self.run.parts.device),
+            "threads": torch.get_num_threads(),
+            "rows": list(begun),
+            "sessions": list(self.sessions),
+        }
+        write_whole(folder / "options.json", json.dumps(options))
+        _start(self.run.path, folder)
         answers = parse_json(read_bounded(folder / "answers.json", LARGEST))
-        return answers, safetensors.torch.load(read_bounded(folder / "found.safetensors", LARGEST))
+        rest = safetensors.torch.load(read_bounded(folder / "outputs.safetensors", LARGEST))
+        rows = {}
+        for row, answer in begun.items():
+            end = load_state(folder / f"end-{row}.safetensors", like=answer.state, weights=weights)
+            rows[row] = Answer(_joined(answer.outputs, rest[str(row)], case.per_step), end)
+        sessions = {int(place): numbers for place, numbers in answers["sessions"].items()}
+        return Elsewhere(answers["predictions"], rows, sessions)
 
 
-def _states(case: Case) -> dict[str, Tensor]:
-    """The state of each row after its first half, leaf by leaf; none where the model cannot go on from one."""
+def _start(path: Path, folder: Path) -> None:
+    """Run the process to its end.
+
+    Raises:
+        WorkError: it failed; with its last words.
+    """
+    # -P: a file of the user's in the working directory may have the name of a library
+    command = [sys.executable, "-P", "-m", ELSEWHERE, str(path.absolute()), str(folder)]
+    place = str(Path(recurra.__file__).parents[1])
+    search = os.pathsep.join([place, *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=SECONDS, check=False, env=os.environ | {"PYTHONPATH": search}
+    )
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise WorkError(f"the process ended with status {done.returncode}: {last[0]}")
+
+
+def _begun(case: Case) -> Iterator[tuple[int, Answer]]:
+    """Each row of two steps or more after its first half; none where the model cannot go on from a state."""
     try:
         case.subject.check_streamable()
-    except DoesNotApply:
-        return {}
-    return {
-        f"{row}.{number}": leaf.detach().cpu().clone().contiguous()
-        for row in _cut_rows(case)
-        for number, leaf in enumerate(tree_leaves(_first_half(case, row)[1]))
-    }
+    except (DoesNotApply, NotStreamable):
+        return
+    for row in case.filled():
+        if case.lengths[row] > 1:
+            yield row, Answer(*case.subject.run(time_slice(case.row(row), 0, case.lengths[row] // 2)))
 
 
-def _cut_rows(case: Case) -> list[int]:
-    return [row for row in case.filled() if case.lengths[row] > 1]
-
-
-def _first_half(case: Case, row: int) -> tuple[Tensor, Tree]:
-    outputs, state = case.subject.run(time_slice(case.row(row), 0, case.lengths[row] // 2))
-    return outputs, state
-
-
-def state_from(tensors: dict[str, Tensor], prefix: str, like: Tree) -> Tree:
-    """A state from its leaves, which are named by a prefix and their number."""
-    numbers = iter(range(len(list(tree_leaves(like)))))
-    return map_tree(lambda leaf: tensors[f"{prefix}{next(numbers)}"].to(leaf.device), like)
+def _joined(first: Tensor, rest: Tensor, per_step: bool) -> Tensor:
+    rest = rest.to(first.device)
+    return torch.cat([first, rest], 1)[0] if per_step else rest[0]

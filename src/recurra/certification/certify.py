@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
+import tempfile
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+
+from torch import nn
 
 from recurra import __version__
 from recurra.certification.model import model_subject
@@ -17,6 +22,8 @@ from recurra.laws.certificate import certify_subject
 from recurra.report.certificate_section import with_section
 from recurra.run import Run
 from recurra.run.certificate import CERTIFICATE, certified, seal_of
+from recurra.state import State
+from recurra.state_file import load_state, save_state, weights_digest
 
 LARGEST_CARD = 4 << 20  # bytes
 
@@ -43,6 +50,7 @@ def certify_run(run: Run) -> Certificate:
         model_subject(run.model),
         given.rows,
         str(run.path),
+        keep=kept_in_a_file(run.model),
         more=pairs_of(run, given.inputs),
         versions={"recurra": __version__, "python": platform.python_version()},
     )
@@ -56,3 +64,16 @@ def certify_run(run: Run) -> Certificate:
             old = read_bounded(card, LARGEST_CARD).decode("utf-8", "surrogatepass")
             write_whole(card, with_section(old, certified(run.path)))
     return certificate
+
+
+def kept_in_a_file(model: nn.Module) -> Callable[[State], State]:
+    """What writes a state of a model to a file and reads it again."""
+    weights = weights_digest(model)
+
+    def keep(state: State) -> State:
+        with tempfile.TemporaryDirectory(prefix="recurra-certify-") as folder:
+            path = Path(folder) / "state.safetensors"
+            save_state(path, state, weights=weights)
+            return load_state(path, like=state, weights=weights)
+
+    return keep

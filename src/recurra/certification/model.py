@@ -47,8 +47,5 @@ def _with_frontend(model: Any) -> Subject:
         bound=_with_frontend,
         takes_empty=True,
         poison=False,
-        reasons={
-            "resets": "a run's model takes none; resets are for layers in one's own loop",
-            "sessions": "those of the run are compared with its predictions",
-        },
+        reasons={"resets": "a run's model takes none; resets are for layers in one's own loop"},
     )

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import InputError, RecurraError
+from recurra.errors import InputError, NotStreamable, RecurraError
 from recurra.html import html_table
 from recurra.laws.agreement import TOLERANCES, difference
 from recurra.laws.pairs import PAIRS, Case, Found, Pair, on_another
@@ -237,7 +237,7 @@ def measure(name: str, pair: Pair, case: Case, allowed: list[float], told: set[i
             largest = max(largest, found.difference)
             if found.difference / tolerance > ratio:
                 ratio, worst = found.difference / tolerance, found
-    except DoesNotApply as reason:
+    except (DoesNotApply, NotStreamable) as reason:
         return Compared(name, None, None, "does not apply", str(reason))
     except Fails as reason:
         return Compared(name, None, None, "fails", str(reason))

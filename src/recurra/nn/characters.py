@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recurra.nn.noise import dropout_mask
 from recurra.nn.recurrent import Recurrent
 
 PAD = 0
+BOUNDS = (4, 8, 12, 16)  # characters: tokens are read together with those of like length
+ROWS_TOGETHER = 32
 
 
 class CharacterEncoder(nn.Module):
@@ -40,20 +43,33 @@ class CharacterEncoder(nn.Module):
 
     def forward(self, characters: Tensor) -> Tensor:
         """[B, T, C] → [B, T, output_size]."""
-        rows, steps, _ = characters.shape
+        rows, steps, width = characters.shape
         if not characters.numel():
             return self.embedding.weight.new_zeros(rows, steps, self.output_size)
         tokens, where = distinct(characters.flatten(0, 1))
         lengths = (tokens != PAD).sum(1)
+        found = self.embedding.weight.new_zeros(len(tokens), self.output_size)
+        shorter = 0
+        for bound in (*(one for one in BOUNDS if one < width), width):  # short tokens do not wait for the longest one
+            own = ((lengths > shorter) & (lengths <= bound)).nonzero()[:, 0]
+            if len(own):
+                found = found.index_copy(0, own, self._read(tokens[own, :bound], lengths[own]))
+            shorter = bound
+        return found[where].view(rows, steps, self.output_size)
+
+    def _read(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """[N, C] tokens of at least one character → [N, output_size]."""
+        count = len(tokens)
+        # few shapes: oneDNN prepares a kernel for each, and keeps it
+        tokens = F.pad(tokens, (0, 0, 0, -count % ROWS_TOGETHER), value=PAD)
+        lengths = F.pad(lengths, (0, len(tokens) - count))
         x = self.embedding(tokens)
         if self.training and self.dropout:
             x = x * dropout_mask((x.shape[0], 1, x.shape[2]), self.dropout, x)
         outputs, _ = self.encoder(x, lengths=lengths.cpu())
-        forwards, backwards = outputs.chunk(2, -1)
-        last = (lengths - 1).clamp(min=0)
-        ends = forwards[torch.arange(len(tokens), device=last.device), last]
-        read = torch.cat([ends, backwards[:, 0]], -1)
-        return read[where].view(rows, steps, self.output_size)
+        forwards, backwards = outputs[:count].chunk(2, -1)
+        ends = forwards[torch.arange(count, device=tokens.device), lengths[:count] - 1]
+        return torch.cat([ends, backwards[:, 0]], -1)
 
 
 def distinct(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recurra.settings.groups import DirectionsSettings, TableSettings, TrainingSettings
-from recurra.settings.names import CellName
+from recurra.settings.names import Automatic, CellName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,25 +39,27 @@ class TaggerSettings(DirectionsSettings):
 
     cell: CellName | None = None
     """Recurrence of the model. Default: lstm."""
-    hidden_size: int = 160
+    hidden_size: int = 128
     """Features of the hidden state, per direction."""
     num_layers: int = 2
     """Recurrent layers, one above the other."""
     bidirectional: bool = True
     """Read every sentence in both directions (such a model cannot stream; --no-bidirectional can)."""
     dropout: float | None = None
-    """Dropout between layers, one mask a sentence. Default: 0.5 with two layers or more, none with one."""
+    """Dropout between layers, one mask a sentence. Default: 0.4 with two layers or more, none with one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TagTrainingSettings(TrainingSettings):
     """How the tagger is trained."""
 
-    epochs: int = 15
+    epochs: int = 12
     """Passes over the training data at most."""
-    lr: float = 2e-3
+    batch_size: int | Automatic = 64
+    """Sentences a batch; auto: found by trial before training (and kept in config.toml)."""
+    lr: float = 4e-3
     """Learning rate at its highest."""
-    average: float = 0.999
+    average: float = 0.998
     """Decay of an exponential average of the weights, used for evaluation and kept; 0: none."""
     metric: str = ""
     """Validation metric that chooses the best weights. Default: accuracy; span_f1 where tags write spans (B-, I-)."""
@@ -83,7 +85,7 @@ class TokenSettings:
     """Features of a character's embedding."""
     word_dropout: float = 0.25
     """Strength s with which rare training words are read as unknown: one seen n times with probability s / (n + s)."""
-    embedding_dropout: float = 0.5
+    embedding_dropout: float = 0.4
     """Dropout on what is known of a token, one mask a sentence."""
 
     def problems(self) -> list[str]:
@@ -111,7 +113,7 @@ class TagOptions:
     """Weight of each such column in the loss; the target's is 1."""
     crf: bool = False
     """Score the tags of a sentence together, by a linear-chain conditional random field."""
-    output_dropout: float = 0.5
+    output_dropout: float = 0.4
     """Dropout on what the layers give, one mask a sentence."""
 
     def problems(self) -> list[str]:

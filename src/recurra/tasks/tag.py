@@ -304,9 +304,11 @@ class Tag(Task):
     def sizes(self, training: TagTraining, test: TaggedExamples) -> dict[str, int]:
         """Sentences and tokens of each part."""
         parts = {"train": training.train, "valid": training.valid, "test": test}
-        return {f"{name}_examples": len(part.inputs) for name, part in parts.items()} | {
-            f"{name}_tokens": part.tokens for name, part in parts.items()
-        }
+        return (
+            {f"{name}_examples": len(part.inputs) for name, part in parts.items()}
+            | {f"{name}_tokens": part.tokens for name, part in parts.items()}
+            | {"train_cut": 0}
+        )
 
     def notes(self, training: TagTraining, test: TaggedExamples) -> list[str]:
         """What is learned beside the target, and tags that training has not seen."""

@@ -16,7 +16,7 @@ STRUCTURE = {  # what decides the names and shapes of the weights, or what a tok
     "tokens": ("lowercase", "embedding_size", "affixes", "char_hidden_size", "char_embedding_size"),
     "tag": ("crf",),
 }
-DROPOUT = 0.5  # between layers where the settings do not say
+DROPOUT = 0.4  # between layers where the settings do not say
 
 
 def build_tagger(settings: TagSettings, features: TokenFeatures, sizes: Sequence[int]) -> Tagger:
