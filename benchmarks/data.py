@@ -5,7 +5,9 @@ RECURRA_DATA (default: `../shared/data` beside the checkout). Sources: SST-2 sen
 github.com/clairett/pytorch-sentiment-classification (data/SST2), Banking77 from
 github.com/PolyAI-LDN/task-specific-datasets (banking_data), the English Web Treebank from
 github.com/UniversalDependencies/UD_English-EWT (commit 15d613d8447b, its files compressed), names from
-github.com/spro/practical-pytorch (data/names; about nine tenths of its lines).
+github.com/spro/practical-pytorch (data/names; about nine tenths of its lines), tiny_shakespeare from
+github.com/karpathy/char-rnn (data/tinyshakespeare), and the validation split of WikiText-2 from
+github.com/pytorch/examples (word_language_model/data/wikitext-2), compressed.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from pathlib import Path
 from recurra.randomness import numpy_generator
 
 FILES = {
+    "tiny_shakespeare/input.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    "wikitext2/valid.txt.gz": "3cdd8cb5bb349a05840c7c3bef9578d90d64df77e27e0c25c033ba9342757ee3",
     "sst2/train.tsv": "ec192f833a64da08f475488a77b0d0b47db47acd0f458bd18433fc793b569920",
     "sst2/dev.tsv": "eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359",
     "sst2/test.tsv": "831169c7e2e429d6026e1bdbb542f33b636e3e596caad9602ebc953c205928b7",

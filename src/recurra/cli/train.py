@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Group, Parameter
 
 from recurra.cli.configuration import ConfigFile, fill_from_file, task_of
+from recurra.cli.processes import speaks
 from recurra.cli.show import facts, print_text, table
 from recurra.errors import SettingsError
 from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
@@ -183,6 +184,8 @@ def _train(task: TaskName, settings: TaskSettings, run: RunOptions) -> None:
 
 def _finish(run: Run) -> None:
     """The test metrics beside those of validation, and the folder on the last line."""
+    if not speaks():
+        return
     result = run.result
     measured = [name for name in result if f"valid_{name}" in result]
     rows = [[name, result[f"valid_{name}"], *values] for name, *values in beside(result, measured)]

@@ -9,10 +9,12 @@ from recurra.models.language_model import (
     LanguageModelSteps,
 )
 from recurra.models.sequence_model import SequenceModel, SequenceModelState
+from recurra.models.steps import ClassifierSteps
 from recurra.models.tagger import Tagger, TokenInput
 
 __all__ = [
     "Classifier",
+    "ClassifierSteps",
     "LanguageModel",
     "LanguageModelLoss",
     "LanguageModelNoise",

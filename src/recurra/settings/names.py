@@ -11,9 +11,9 @@ from recurra.errors import SettingsError
 CellName = Literal[
     "rnn", "rnn_relu", "lstm", "gru", "feedforward",
     "lstm_layernorm", "gru_layernorm", "lstm_peephole", "lstm_projection", "lstm_coupled", "slstm",
-    "indrnn", "mingru", "minlstm",
+    "indrnn", "mingru", "minlstm", "transformer",
 ]  # fmt: skip
-EngineName = Literal["auto", "loop", "fused", "scan"]
+EngineName = Literal["auto", "loop", "fused", "scan", "attention"]
 Initialization = Literal["orthogonal", "chrono", "torch"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 InputKind = Literal["auto", "text", "series", "vector"]
