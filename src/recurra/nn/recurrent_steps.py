@@ -11,7 +11,7 @@ from recurra.engines.single import single_cell
 from recurra.errors import InputError
 from recurra.nn.door import Entered
 from recurra.nn.states import RecurrentState
-from recurra.state import State
+from recurra.state import State, owned
 
 if TYPE_CHECKING:
     from recurra.nn.recurrent import Recurrent
@@ -49,6 +49,7 @@ class RecurrentSteps:
         for number, (one, begin) in enumerate(zip(self._stack, state.layers, strict=True)):
             if one.zoneout or select_engine(self.layer.engine, one.cell) == "loop":
                 above, end = one.step(x, begin, self._silence.layers[number].directions[0])
+                end = owned(end)  # a cell may give views of what it computed; torch's functions do not
             else:
                 above, end = single_cell(one.cell, x, begin)
             x = x + above if self.layer.residual and number else above

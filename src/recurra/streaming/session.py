@@ -86,7 +86,7 @@ class Session:
             values, prepared = preprocessing.step(x, prepared)
             outputs, hidden = model.step(values, hidden)
             answer, decoded = decoding.step(outputs, decoded)
-            self._state = SessionState(prepared, hidden, decoded, steps + 1)
+            self._state = SessionState(prepared, owned(hidden), decoded, steps + 1)
         return answer
 
     def push(self, chunk: Any) -> Any:
