@@ -13,6 +13,7 @@ import torch
 from recurra.data.partition import FileRecord
 from recurra.errors import NotStreamable
 from recurra.html import html_table
+from recurra.run.certificate import certified
 from recurra.run.files import BASELINES
 from recurra.run.plain import load_baselines
 from recurra.standing import baseline_names
@@ -139,6 +140,7 @@ class Run(ABC):
             **self.facts(),
             "parameters": sum(one.numel() for one in self._task.model.parameters()),
             **{key: self.result[key] for key in (*self._task.metrics, "training_seconds") if key in self.result},
+            "certificate": certified(self.path).words,
             "data": [asdict(record) for record in self.files],
         }
 
