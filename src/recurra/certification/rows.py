@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from recurra.data.features import SeriesFeatures, TextFeatures
 from recurra.data.partition import check_unchanged
@@ -18,7 +17,7 @@ from recurra.laws.certificate import LENGTHS
 from recurra.randomness import numpy_generator
 from recurra.run import Run
 from recurra.run.language_run import LanguageRun
-from recurra.sequence import map_values, valid_mask
+from recurra.sequence import first_tensor, map_values, valid_mask
 
 INPUTS = 24  # of the test data
 MOST_BYTES = 256 << 20  # of data files, beyond which inputs are drawn: a certificate is a matter of seconds
@@ -118,7 +117,7 @@ def _steps(run: Run, inputs: list[Any]) -> Any:
 
 def _cut(steps: Any, lengths: list[int]) -> list[Any]:
     """Sequences of some lengths out of steps [N, …], which begin again where they end."""
-    total = int((steps if isinstance(steps, Tensor) else steps[0]).shape[0])
+    total = int(first_tensor(steps).shape[0])
     rows, at = [], 0
     for length in lengths:
         index = torch.from_numpy(np.arange(at, at + length) % max(total, 1))
