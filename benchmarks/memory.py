@@ -32,7 +32,7 @@ from recurra.cells import CELLS
 from recurra.nn import Recurrent
 
 ADDING_STEPS, DELAY, SYMBOLS, COPIED = 500, 200, 8, 10
-HIDDEN, BATCH, LEARNING_RATE, CLIP_NORM = 64, 32, 3e-3, 1.0
+HIDDEN, BATCH, LEARNING_RATE, CLIP_NORM = 64, 32, 1e-2, 1.0
 TEST_SEED, TEST_ROWS, GLANCE_ROWS, GLANCE_EVERY = 10_000, 2048, 256, 100
 RESULTS = Path(__file__).parent / "results" / "memory.json"
 

@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "src" / "recurra"
 
 FLOORS = {
+    16: {"__main__"},
     15: {"cli", "sklearn"},
     14: {"api"},
     13: {"lab"},

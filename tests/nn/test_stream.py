@@ -29,6 +29,10 @@ LAYERS: dict[str, Any] = {
     "Recurrent gru": lambda: Recurrent("gru", 3, 4, 2, dropout=0.4, recurrent_dropout=0.4, dtype=torch.float64).eval(),
     "Recurrent zoneout": lambda: Recurrent("lstm", 3, 4, 2, zoneout=0.3, dtype=torch.float64).eval(),
     "Recurrent loop": lambda: Recurrent("gru", 3, 4, 2, engine="loop", dtype=torch.float64),
+    "Recurrent mingru": lambda: Recurrent("mingru", 3, 4, 2, learned_state=True, dtype=torch.float64),
+    "Recurrent minlstm zoneout": lambda: Recurrent("minlstm", 3, 4, zoneout=0.3, dtype=torch.float64).eval(),
+    "Recurrent slstm": lambda: Recurrent("slstm", 3, 4, 2, residual=True, dtype=torch.float64),
+    "Recurrent projection": lambda: Recurrent("lstm_projection", 3, 4, 2, dtype=torch.float64),
     "Recurrent feedforward": lambda: Recurrent("feedforward", 3, 4, 2, dtype=torch.float64),
 }
 

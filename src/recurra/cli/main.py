@@ -22,6 +22,7 @@ from recurra.cli.evaluate import evaluate
 from recurra.cli.generate import generate
 from recurra.cli.info import info
 from recurra.cli.predict import predict
+from recurra.cli.processes import name_of_process, speaks
 from recurra.cli.runs import runs
 from recurra.cli.train import train_app
 from recurra.errors import RecurraError
@@ -54,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exception(error)
         sentence, status = _answer(error)
-        if sentence:
-            print(f"recurra: {_printable(sentence)}", file=sys.stderr)
+        if sentence and speaks(error):
+            print(f"{name_of_process()}: {_printable(sentence)}", file=sys.stderr)
     return status or 0
 
 

@@ -10,6 +10,7 @@ from recurra.models.language_model import (
 )
 from recurra.models.sequence_model import SequenceModel, SequenceModelState
 from recurra.models.steps import ClassifierSteps
+from recurra.models.tagger import Tagger, TokenInput
 
 __all__ = [
     "Classifier",
@@ -21,4 +22,6 @@ __all__ = [
     "LanguageModelSteps",
     "SequenceModel",
     "SequenceModelState",
+    "Tagger",
+    "TokenInput",
 ]

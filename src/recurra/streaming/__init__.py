@@ -3,6 +3,7 @@
 from recurra.streaming.pipeline import Decoding, Model, Pipeline, Preprocessing
 from recurra.streaming.series import SeriesPreprocessing, SeriesStreamState
 from recurra.streaming.session import Session, SessionState
+from recurra.streaming.symbols import SymbolPreprocessing, SymbolStreamState
 from recurra.streaming.tail import ByteTail, make_tail, read_tail
 from recurra.streaming.text import TextPreprocessing, TextStreamState
 
@@ -16,6 +17,8 @@ __all__ = [
     "SeriesStreamState",
     "Session",
     "SessionState",
+    "SymbolPreprocessing",
+    "SymbolStreamState",
     "TextPreprocessing",
     "TextStreamState",
     "make_tail",

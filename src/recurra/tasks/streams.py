@@ -16,6 +16,7 @@ from recurra.models import Classifier, ClassifierSteps
 from recurra.state_file import weights_digest
 from recurra.streaming import Pipeline, Preprocessing, SeriesPreprocessing, Session, SessionState, TextPreprocessing
 from recurra.tasks.many_to_one import ManyToOne
+from recurra.tasks.task import Task
 
 
 class OneAnswer:
@@ -76,7 +77,7 @@ def pipeline_of(task: ManyToOne, name: str) -> Pipeline:
     return Pipeline(preprocessing, steps, OneAnswer(task.decode), name, lambda: stream_digest(task))
 
 
-def stream_digest(task: ManyToOne) -> str:
+def stream_digest(task: Task) -> str:
     """The SHA-256 of the weights and of the features: two runs whose states fit each other in both are one run."""
-    features = json.dumps([task.features.to_json(), task.features.tokenizer_json], sort_keys=True)
+    features = json.dumps([task.to_json(), task.tokenizer_json], sort_keys=True)
     return hashlib.sha256(f"{weights_digest(task.model)}\n{features}".encode()).hexdigest()
