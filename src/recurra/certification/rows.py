@@ -12,7 +12,7 @@ from recurra.data.features import SeriesFeatures, TextFeatures
 from recurra.data.partition import check_unchanged
 from recurra.data.table import Table
 from recurra.data.vocabulary import RESERVED
-from recurra.errors import RecurraError
+from recurra.errors import InputError, RecurraError
 from recurra.laws.certificate import LENGTHS
 from recurra.randomness import numpy_generator
 from recurra.run import Run
@@ -43,7 +43,10 @@ def given_to(run: Run) -> Given:
     inputs, source = test_inputs(run), TEST
     if not inputs:
         inputs, source = drawn_inputs(run), DRAWN
-    return Given(inputs, _cut(_steps(run, inputs), _lengths(int(run.parts.features.max_length))), source)
+    if not inputs:
+        raise InputError(f"{run.path}: there is nothing to certify it on; its test data are not where they were")
+    longest = getattr(run.parts, "max_length", 0) or getattr(run.parts.features, "max_length", 0)
+    return Given(inputs, _cut(_steps(run, inputs), _lengths(int(longest))), source)
 
 
 def test_inputs(run: Run) -> list[Any]:
