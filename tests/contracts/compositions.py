@@ -13,11 +13,13 @@ from recurra.cells import CELLS
 from recurra.nn import Recurrent
 from recurra.state import State, leaves, map_state
 
+MIXED = ("lstm,transformer", "transformer,gru")
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "cell": tuple(CELLS),
+    "cell": (*CELLS, *MIXED),
     "num_layers": (1, 2, 3),
     "bidirectional": (False, True),
     "residual": (False, True),
+    "dilation": (1, 3),
     "dropout": (0.0, 0.3),
     "variational": (False, True),
     "recurrent_dropout": (0.0, 0.4),
@@ -28,18 +30,25 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "dtype": (torch.float64, torch.float32),
 }
 
-NO_RECURRENCE = {"feedforward": {"recurrent_dropout", "weight_dropout", "zoneout"}}
+NO_RECURRENCE = {"feedforward": {"recurrent_dropout", "weight_dropout", "zoneout", "dilation"}}
 REFUSED = {cell: NO_RECURRENCE.get(cell, set(make(2, 2).refused)) for cell, make in CELLS.items()}
+REFUSED |= {mixed: set.intersection(*(REFUSED[cell] for cell in mixed.split(","))) for mixed in MIXED}
 """The options that each cell refuses."""
 
 
 def legal(row: dict[str, Any]) -> bool:
     """Whether a row is a layer that Recurrent does not refuse."""
-    if row["num_layers"] == 1 and (row["dropout"] or row["residual"]):
+    mixed = "," in row["cell"]
+    if mixed and row["num_layers"] == 3:
         return False
+    if row["num_layers"] == 1 and not mixed and (row["dropout"] or row["residual"]):
+        return False
+    if mixed and row["bidirectional"] and row["residual"]:
+        return False  # the layers give different sizes
     if row["variational"] and not row["dropout"]:
         return False
-    return not any(row[option] for option in REFUSED[row["cell"]])
+    plain = {name: values[0] for name, values in CHOICES.items()}
+    return all(row[option] == plain[option] for option in REFUSED[row["cell"]])
 
 
 def covering() -> list[dict[str, Any]]:
@@ -62,12 +71,16 @@ def covering() -> list[dict[str, Any]]:
     return rows
 
 
-def build(row: dict[str, Any], input_size: int = 3, hidden_size: int = 4, seed: int = 0) -> Recurrent:
+def build(row: dict[str, Any], input_size: int = 3, hidden_size: int | None = None, seed: int = 0) -> Recurrent:
     """The layer of a row; weights other than the defaults so that biases and learned states take part."""
     options = dict(row)
     dtype = options.pop("dtype")
+    if hidden_size is None:  # a layer norm over a few features divides by next to nothing now and then
+        hidden_size = 16 if "transformer" in row["cell"] or "layernorm" in row["cell"] else 4
     with torch.random.fork_rng():
         torch.manual_seed(seed)
+        if "transformer" in row["cell"] and not row["bidirectional"]:
+            options["attention_window"] = 3  # shorter than the sequences of the laws
         layer = Recurrent(options.pop("cell"), input_size, hidden_size, dtype=dtype, **options)
         with torch.no_grad():
             for name, parameter in layer.named_parameters():
@@ -80,13 +93,18 @@ def build(row: dict[str, Any], input_size: int = 3, hidden_size: int = 4, seed: 
 
 
 def draw_state(layer: Recurrent, rows: int, generator: torch.Generator) -> State:
-    """Any state at all; of an sLSTM any with weights above 0, as it keeps them itself."""
+    """Any state at all; counts as after some steps; of an sLSTM any with weights above 0, as it keeps them itself."""
 
     def draw(path: str, leaf: Tensor) -> Tensor:
+        if not leaf.is_floating_point():
+            return leaf
         values = torch.randn(leaf.shape, dtype=leaf.dtype, generator=generator)
         return 1 + values.abs() if path.endswith("normalizer") else values
 
-    state = layer.initial_state(rows)
+    lengths = torch.randint(0, 5, (rows,), generator=generator)
+    with torch.no_grad():
+        x = next(layer.parameters()).new_zeros(rows, 4, layer.input_size)
+        _, state = layer(x, lengths=lengths, noise=layer.silence())
     drawn = iter([draw(path, leaf) for path, leaf in leaves(state)])
     return map_state(lambda leaf: next(drawn), state)
 
@@ -104,7 +122,7 @@ def _pairs(row: dict[str, Any]) -> set[tuple[Any, ...]]:
 def _possible(a: str, x: Any, b: str, y: Any) -> bool:
     """Whether some legal row holds the pair: everything else at its plainest, with layers and dropout as needed."""
     for layers, dropout in product((1, 2, 3), (0.0, 0.3)):
-        for cell in ("lstm", "feedforward"):
+        for cell in ("lstm", "feedforward", "transformer", MIXED[0]):
             row: dict[str, Any] = {n: values[0] for n, values in CHOICES.items()}
             row |= {"cell": cell, "num_layers": layers, "dropout": dropout} | {a: x, b: y}
             if legal(row):

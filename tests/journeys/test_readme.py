@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md", "docs/recurrence.md", "docs/cells.md", "docs/classify.md", "docs/data.md", "docs/drop-ins.md",
+    "docs/streaming.md", "docs/certificate.md", "docs/tag.md",
 ]  # fmt: skip
 RECURRA = f"{sys.executable} -c 'import sys; from recurra.cli.main import main; sys.exit(main())'"
 

@@ -17,6 +17,7 @@ from recurra.cells.lstm_projection import ProjectedLSTMCell
 from recurra.cells.mingru import MinGRUCell
 from recurra.cells.minlstm import MinLSTMCell
 from recurra.cells.slstm import SLSTMCell, SLSTMState
+from recurra.cells.transformer import TransformerCell, TransformerState, WholeState
 
 CELLS: dict[str, Callable[..., Cell]] = {
     "rnn": ElmanCell,
@@ -33,6 +34,7 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "indrnn": IndRNNCell,
     "mingru": MinGRUCell,
     "minlstm": MinLSTMCell,
+    "transformer": TransformerCell,
 }
 
 __all__ = [
@@ -61,4 +63,7 @@ __all__ = [
     "ProjectedLSTMCell",
     "SLSTMCell",
     "SLSTMState",
+    "TransformerCell",
+    "TransformerState",
+    "WholeState",
 ]

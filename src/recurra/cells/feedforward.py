@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ class FeedforwardCell(Cell):
     Shapes:
         x [B, input_size], y [B, hidden_size].
     """
+
+    refused: ClassVar[Mapping[str, str]] = {"dilation": "it has no state to carry"}
 
     def __init__(self, input_size: int, hidden_size: int, *, device: Any = None, dtype: Any = None) -> None:
         super().__init__()

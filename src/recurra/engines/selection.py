@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from recurra.cells import Cell, LinearCell
+from recurra.cells import Cell, LinearCell, TransformerCell
+from recurra.engines.attention import attend
+from recurra.engines.attention import why_not as why_not_attention
 from recurra.engines.episodes import run_episodes
 from recurra.engines.fused import both, both_fit, fused
 from recurra.engines.fused import why_not as why_not_fused
@@ -15,14 +17,14 @@ from recurra.errors import SettingsError
 from recurra.settings.names import EngineName
 from recurra.state import State
 
-QUICK: tuple[EngineName, ...] = ("fused", "scan")
+QUICK: tuple[EngineName, ...] = ("fused", "scan", "attention")
 """The engines beside the loop, in the order in which "auto" tries them."""
 
 
 def select_engine(
     engine: EngineName, cell: Cell, mask: Tensor | None = None, zoneout: Zoneout | None = None
 ) -> EngineName:
-    """The engine that will run: "loop", "fused" or "scan".
+    """The engine that will run: "loop", "fused", "scan" or "attention".
 
     Raises:
         SettingsError: an engine is asked for by name and cannot do this.
@@ -42,7 +44,11 @@ def select_engine(
 
 def why_not(cell: Cell) -> dict[EngineName, str]:
     """For each engine that cannot run a cell the reason; the loop runs every one."""
-    reasons: dict[EngineName, str | None] = {"fused": why_not_fused(cell), "scan": why_not_scan(cell)}
+    reasons: dict[EngineName, str | None] = {
+        "fused": why_not_fused(cell),
+        "scan": why_not_scan(cell),
+        "attention": why_not_attention(cell),
+    }
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
@@ -63,13 +69,20 @@ def run(
     x must be zero beyond the lengths.
     """
     chosen = select_engine(engine, cell, mask, zoneout)
-    if chosen == "loop" or x.shape[0] == 0 or x.shape[1] == 0:
+    both_ways = isinstance(cell, TransformerCell) and cell.bidirectional  # it has no step to loop over
+    if x.shape[1] == 0 or (not both_ways and (chosen == "loop" or x.shape[0] == 0)):
         return unroll(cell, x, state, lengths=lengths, resets=resets, restart=restart, mask=mask, zoneout=zoneout)
     if isinstance(cell, LinearCell):
         return scan(cell, x, state, lengths=lengths, resets=resets, restart=restart, zoneout=zoneout)
+
+    def quick(x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        if isinstance(cell, TransformerCell):
+            return attend(cell, x, state, lengths, plain=chosen == "loop")
+        return fused(cell, x, state, lengths)
+
     if resets is not None and bool(resets.any()):
-        return run_episodes(lambda *row: fused(cell, *row), x, state, lengths, resets, restart)
-    return fused(cell, x, state, lengths)
+        return run_episodes(quick, x, state, lengths, resets, restart)
+    return quick(x, state, lengths)
 
 
 def run_both(

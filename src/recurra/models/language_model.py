@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence as Several
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.cells import Cell
 from recurra.errors import InputError, SettingsError, ShapeError
 from recurra.nn import Noise, Recurrent, RecurrentState
 from recurra.nn.checkpointing import MB, choose_segment, run_in_segments, saved_bytes
 from recurra.nn.door import enter
+from recurra.nn.layers import CellKind
 from recurra.nn.linear_cross_entropy import BLOCK_BYTES, IGNORED, linear_cross_entropy
 from recurra.nn.noise import dropout_mask
 from recurra.nn.recurrent_steps import RecurrentSteps
@@ -89,7 +89,7 @@ class LanguageModel(nn.Module):
     optimizing LSTM language models"), each with one mask a sequence or a call.
 
     Args:
-        cell: a name from the cell table, or a function (input_size, hidden_size) → Cell.
+        cell: a name from the cell table, or a function (input_size, hidden_size) → Cell; or several, one a layer.
         vocabulary_size: V, tokens.
         embedding_size: E, features of a token's vector.
         hidden_size: features of the hidden state.
@@ -99,8 +99,8 @@ class LanguageModel(nn.Module):
         embedding_dropout: rate on the embeddings, one mask a sequence.
         dropout: rate between layers, one mask a sequence; needs two layers or more.
         output_dropout: rate on the last layer's outputs, one mask a sequence.
-        weight_dropout, recurrent_dropout, zoneout, residual, learned_state, initialization, chrono_length: as in
-            `recurra.nn.Recurrent`.
+        weight_dropout, recurrent_dropout, zoneout, residual, dilation, attention_window, learned_state,
+            initialization, chrono_length: as in `recurra.nn.Recurrent`.
 
     Raises:
         SettingsError: a rate outside [0, 1), or an option that would have no effect.
@@ -113,7 +113,7 @@ class LanguageModel(nn.Module):
 
     def __init__(
         self,
-        cell: str | Callable[..., Cell],
+        cell: CellKind | Several[CellKind],
         vocabulary_size: int,
         embedding_size: int,
         hidden_size: int,
@@ -128,6 +128,8 @@ class LanguageModel(nn.Module):
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
         residual: bool = False,
+        dilation: int | Several[int] = 1,
+        attention_window: int | None = None,
         learned_state: bool = False,
         initialization: Initialization = "orthogonal",
         chrono_length: int | None = None,
@@ -149,6 +151,8 @@ class LanguageModel(nn.Module):
             hidden_size,
             num_layers,
             residual=residual,
+            dilation=dilation,
+            attention_window=attention_window,
             dropout=dropout,
             variational=dropout > 0,
             recurrent_dropout=recurrent_dropout,
@@ -185,11 +189,11 @@ class LanguageModel(nn.Module):
         """
         weight = self.embedding.weight
 
-        def mask(shape: tuple[int, ...], rate: float) -> Tensor | None:
-            return dropout_mask(shape, rate, weight, generator) if rate else None
+        def mask(shape: tuple[int, ...], rate: float, rows: bool = True) -> Tensor | None:
+            return dropout_mask(shape, rate, weight, generator, rows=rows) if rate else None
 
         return LanguageModelNoise(
-            token=mask((self.vocabulary_size, 1), self.token_dropout),
+            token=mask((self.vocabulary_size, 1), self.token_dropout, rows=False),
             embedding=mask((batch_size, 1, self.embedding.embedding_dim), self.embedding_dropout),
             encoder=self.encoder.noise(batch_size, generator, steps=steps),
             output=mask((batch_size, 1, self.encoder.output_size), self.output_dropout),

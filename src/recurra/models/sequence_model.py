@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence as Several
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from recurra.cells import Cell
 from recurra.errors import SettingsError
 from recurra.nn import Recurrent, RecurrentState, make_pooling
 from recurra.nn.door import Entered, Layout, enter
+from recurra.nn.layers import CellKind
+from recurra.nn.noise import dropout
 from recurra.settings.names import Initialization
 from recurra.state import State
 
@@ -30,7 +30,7 @@ class SequenceModel(nn.Module):
     A plain module for one's own training loop; `recurra train classify` trains this very class.
 
     Args:
-        cell: a name from the cell table, or a function (input_size, hidden_size) → Cell.
+        cell: a name from the cell table, or a function (input_size, hidden_size) → Cell; or several, one a layer.
         input_size: features of x.
         hidden_size: features of the hidden state, per direction.
         output_size: logits.
@@ -40,8 +40,8 @@ class SequenceModel(nn.Module):
         pooling: "last", "mean", "max", "attention", or several joined as in "mean+max".
         pool_inputs: pool the inputs too, beside the outputs of the layers: what a word says by itself reaches the head.
         output_dropout: rate on the pooled vector.
-        residual, variational, recurrent_dropout, weight_dropout, zoneout, learned_state, initialization,
-            chrono_length: as in `recurra.nn.Recurrent`.
+        residual, dilation, attention_window, variational, recurrent_dropout, weight_dropout, zoneout, learned_state,
+            initialization, chrono_length: as in `recurra.nn.Recurrent`.
 
     Example:
         >>> model = SequenceModel("lstm", 10, 20, 5, num_layers=2)
@@ -50,7 +50,7 @@ class SequenceModel(nn.Module):
 
     def __init__(
         self,
-        cell: str | Callable[..., Cell],
+        cell: CellKind | Several[CellKind],
         input_size: int,
         hidden_size: int,
         output_size: int,
@@ -62,6 +62,8 @@ class SequenceModel(nn.Module):
         pool_inputs: bool = False,
         output_dropout: float = 0.0,
         residual: bool = False,
+        dilation: int | Several[int] = 1,
+        attention_window: int | None = None,
         variational: bool = False,
         recurrent_dropout: float = 0.0,
         weight_dropout: float = 0.0,
@@ -80,6 +82,8 @@ class SequenceModel(nn.Module):
             num_layers,
             bidirectional=bidirectional,
             residual=residual,
+            dilation=dilation,
+            attention_window=attention_window,
             dropout=dropout,
             variational=variational,
             recurrent_dropout=recurrent_dropout,
@@ -90,7 +94,7 @@ class SequenceModel(nn.Module):
             chrono_length=chrono_length,
         )
         inputs = input_size if pool_inputs else 0
-        self.pooling = make_pooling(pooling, self.encoder.output_size + inputs, bidirectional, inputs)
+        self.pooling = make_pooling(pooling, self.encoder.output_size + inputs, self.encoder.joined, inputs)
         self.pool_inputs = pool_inputs
         self.output_dropout = output_dropout
         self.head = nn.Linear(self.pooling.output_size, output_size)
@@ -127,9 +131,9 @@ class SequenceModel(nn.Module):
             self.encoder.check_streamable()
         outputs, encoded = self.encoder.run(entered, None if state is None else state.encoder)
         pooled, summary = self.pooling(
-            self._pooled(outputs, entered.values), entered.lengths, None if state is None else state.pooling
+            self.pooled(outputs, entered.values), entered.lengths, None if state is None else state.pooling
         )
-        logits = self.head(F.dropout(pooled, self.output_dropout, self.training))
+        logits = self.head(dropout(pooled, self.output_dropout, self.training))
         return logits, SequenceModelState(encoded, summary)
 
     def step(self, x: Tensor, state: SequenceModelState | None = None) -> tuple[Tensor, SequenceModelState]:
@@ -143,8 +147,9 @@ class SequenceModel(nn.Module):
             logits, state = self.step(x[None], state)
             return logits[0], state
         y, encoded = self.encoder.step(x, None if state is None else state.encoder)
-        pooled, summary = self.pooling.step(self._pooled(y, x), None if state is None else state.pooling)
-        return self.head(F.dropout(pooled, self.output_dropout, self.training)), SequenceModelState(encoded, summary)
+        pooled, summary = self.pooling.step(self.pooled(y, x), None if state is None else state.pooling)
+        return self.head(dropout(pooled, self.output_dropout, self.training)), SequenceModelState(encoded, summary)
 
-    def _pooled(self, outputs: Tensor, inputs: Tensor) -> Tensor:
+    def pooled(self, outputs: Tensor, inputs: Tensor) -> Tensor:
+        """What the pooling reads: the outputs of the layers, with the inputs behind them where they are pooled too."""
         return torch.cat([outputs, inputs], -1) if self.pool_inputs else outputs

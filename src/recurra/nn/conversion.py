@@ -135,6 +135,8 @@ def _why_not_torch(layer: Recurrent) -> str | None:
             cast(GatedCell, first.cell)
         ):
             return "its layers have different cells; torch's modules have one kind throughout"
+    if any(one.dilation > 1 for one in directions):
+        return "dilation: torch's modules read the step before; build the layer without"
     if layer.residual:
         return "residual=True: torch's modules have no residual connections; build the layer without"
     if layer.variational:

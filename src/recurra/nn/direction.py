@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from recurra.cells import Cell, ProjectedCell
 from recurra.engines import Zoneout, run, run_both, step
 from recurra.engines.loop import mix
-from recurra.errors import SettingsError
+from recurra.nn.dilation import at_rest, oldest, pushed, run_chains
 from recurra.nn.noise import DirectionNoise, dropout_mask, zoneout_mask
 from recurra.sequence import reverse
 from recurra.settings.names import EngineName
@@ -23,11 +24,9 @@ class Direction(nn.Module):
     Args:
         cell: the recurrence.
         backward: run from the last valid step to the first.
-        learned_state: the initial state is a parameter for each of its leaves, zero at first.
-        recurrent_dropout, weight_dropout, zoneout: rates; see `Recurrent`.
-
-    Raises:
-        SettingsError: a dropout that this cell cannot have.
+        learned_state: the initial state is a parameter for each of its leaves, zero at first; one for all chains.
+        recurrent_dropout, weight_dropout, zoneout: rates; see `Recurrent`, and `why_without` for cells without them.
+        dilation: the state read at a step is the one after that many steps before.
     """
 
     def __init__(
@@ -39,11 +38,12 @@ class Direction(nn.Module):
         recurrent_dropout: float = 0.0,
         weight_dropout: float = 0.0,
         zoneout: float = 0.0,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
         self.cell, self.backward = cell, backward
         self.recurrent_dropout, self.weight_dropout, self.zoneout = recurrent_dropout, weight_dropout, zoneout
-        self._check_options(learned_state)
+        self.dilation = dilation
         self.initial = nn.ParameterDict()
         if learned_state:
             for path, leaf in leaves(cell.initial_state(1)):
@@ -51,6 +51,11 @@ class Direction(nn.Module):
 
     def initial_state(self, batch_size: int) -> State:
         """The state before the first step, learned or the cell's own."""
+        state = self.first_state(batch_size)
+        return state if self.dilation == 1 else at_rest(state, self.dilation)
+
+    def first_state(self, batch_size: int) -> State:
+        """The cell's own state before its first step; each chain of a dilated layer begins with it."""
         state = self.cell.initial_state(batch_size)
         if not self.initial:
             return state
@@ -65,7 +70,7 @@ class Direction(nn.Module):
         if self.recurrent_dropout:
             hidden = dropout_mask(tuple(state.hidden.shape), self.recurrent_dropout, like, generator)
         if self.weight_dropout:
-            weight = dropout_mask(tuple(self.cell.weight_hh.shape), self.weight_dropout, like, generator)  # type: ignore[arg-type]
+            weight = dropout_mask(tuple(self.cell.weight_hh.shape), self.weight_dropout, like, generator, rows=False)  # type: ignore[arg-type]
         if self.zoneout:
             held = map_state(
                 lambda leaf: zoneout_mask((batch_size, steps, *leaf.shape[1:]), self.zoneout, like, generator),
@@ -90,21 +95,22 @@ class Direction(nn.Module):
             state: before the first step read: for the backward direction the one after the last valid step.
             lengths, resets: in the order of x, whatever the direction.
             noise: masks in the order of x.
-            engine: "auto", "loop", "fused" or "scan".
+            engine: "auto", or the name of one.
         """
         held = noise.zoneout
         if self.backward:
             x = reverse(x, lengths)
             resets = None if resets is None else _reverse_resets(resets, lengths)
             held = None if held is None else map_state(lambda leaf: reverse(leaf, lengths), held)
-        outputs, final = run(
-            _with_dropped_weight(self.cell, noise.weight),
+        along = partial(run, _with_dropped_weight(self.cell, noise.weight), engine=engine)
+        if self.dilation > 1:
+            along = partial(run_chains, along, dilation=self.dilation)
+        outputs, final = along(
             x,
             state,
-            engine=engine,
             lengths=lengths,
             resets=resets,
-            restart=None if resets is None else self.initial_state(x.shape[0]),
+            restart=None if resets is None else self.first_state(x.shape[0]),
             mask=noise.hidden,
             zoneout=Zoneout(self.zoneout, held) if self.zoneout else None,
         )
@@ -112,6 +118,13 @@ class Direction(nn.Module):
 
     def step(self, x: Tensor, state: State, noise: DirectionNoise) -> tuple[Tensor, State]:
         """One step: x [B, D]; masks of one step."""
+        if self.dilation == 1:
+            return self.move(x, state, noise)
+        y, new = self.move(x, oldest(state), noise)
+        return y, pushed(state, new)
+
+    def move(self, x: Tensor, state: State, noise: DirectionNoise) -> tuple[Tensor, State]:
+        """One step of the cell, from the state that it reads."""
         cell = _with_dropped_weight(self.cell, noise.weight)
         if not self.zoneout and noise.hidden is None:
             return cell.step(x, state)
@@ -122,21 +135,24 @@ class Direction(nn.Module):
             y = new.hidden
         return y, new
 
-    def _check_options(self, learned_state: bool) -> None:
-        name = type(self.cell).__name__
-        for rate in ("recurrent_dropout", "weight_dropout", "zoneout"):
-            if not 0 <= getattr(self, rate) < 1:
-                raise SettingsError(f"{rate}: {getattr(self, rate)} is not in [0, 1)")
-        for option, reason in self.cell.refused.items():
-            if getattr(self, option, False) or (option == "learned_state" and learned_state):
-                raise SettingsError(f"{option}: not for {name}: {reason}; leave it at its default")
-        has_hidden = "hidden" in getattr(self.cell.initial_state(1), "_fields", ())
-        if self.weight_dropout and not isinstance(getattr(self.cell, "weight_hh", None), Tensor):
-            raise SettingsError(f"weight_dropout: {name} has no weight_hh to drop from; leave it at 0")
-        if self.recurrent_dropout and not (has_hidden and isinstance(self.cell, ProjectedCell)):
-            raise SettingsError(f"recurrent_dropout: {name} has no recurrence over a hidden state; leave it at 0")
-        if self.zoneout and not has_hidden:
-            raise SettingsError(f"zoneout: the state of {name} has no hidden part to keep; leave it at 0")
+
+def why_without(cell: Cell, option: str) -> str | None:
+    """Why a cell cannot have an option that acts inside the recurrence; None where it can.
+
+    Args:
+        option: "recurrent_dropout", "weight_dropout", "zoneout", "learned_state" or "dilation".
+    """
+    name = type(cell).__name__
+    if option in cell.refused:
+        return f"not for {name}: {cell.refused[option]}"
+    has_hidden = "hidden" in getattr(cell.initial_state(1), "_fields", ())
+    if option == "weight_dropout" and not isinstance(getattr(cell, "weight_hh", None), Tensor):
+        return f"{name} has no weight_hh to drop from"
+    if option == "recurrent_dropout" and not (has_hidden and isinstance(cell, ProjectedCell)):
+        return f"{name} has no recurrence over a hidden state"
+    if option == "zoneout" and not has_hidden:
+        return f"the state of {name} has no hidden part to keep"
+    return None
 
 
 def run_directions(
@@ -155,7 +171,7 @@ def run_directions(
     Args:
         fresh: no state was given: both directions begin from their initial states.
     """
-    plain = resets is None and not any(one.zoneout for one in directions)
+    plain = resets is None and not any(one.zoneout or one.dilation > 1 for one in directions)
     if len(directions) == 2 and plain and noise[0].hidden is None:
         cells = [_with_dropped_weight(one.cell, masks.weight) for one, masks in zip(directions, noise, strict=True)]
         from_zeros = fresh and not directions[1].initial

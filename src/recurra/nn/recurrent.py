@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence as Several
+from pathlib import Path
 from typing import Any, Self, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
-from recurra.cells import CELLS, Cell
 from recurra.engines.fused import flatten
 from recurra.errors import InputError, NotStreamable, SettingsError, ShapeError
 from recurra.nn.direction import Direction, run_directions
 from recurra.nn.door import Entered, Layout, enter
-from recurra.nn.initialization import initialize
+from recurra.nn.layers import CellKind, cell_kinds, make_layers
 from recurra.nn.noise import DirectionNoise, LayerNoise, Noise, dropout_mask
 from recurra.nn.recurrent_steps import RecurrentSteps
 from recurra.nn.states import BidirectionalState, RecurrentState
@@ -28,12 +28,17 @@ class Recurrent(nn.Module):
 
     Args:
         cell: a name from the cell table (`recurra.cells.CELLS`), such as "lstm" or "mingru", or a function
-            (input_size, hidden_size) → Cell, such as a Cell class of one's own.
+            (input_size, hidden_size) → Cell, such as a Cell class of one's own; several, one a layer, as a list or as
+            in "lstm,transformer".
         input_size: features of x.
         hidden_size: features of each direction's output.
-        num_layers: layers, each reading the one below.
-        bidirectional: two cells a layer, one from each end (Schuster and Paliwal, 1997); outputs are joined.
+        num_layers: layers, each reading the one below; may be left out where cell names each.
+        bidirectional: two cells a layer, one from each end (Schuster and Paliwal, 1997); outputs are joined. A
+            Transformer layer is one cell all the same, in which every step attends to every other.
         residual: each layer's input is added to its output, from the second layer on.
+        dilation: the state a step reads is the one after that many steps before (Chang et al., 2017); one for all
+            layers, or one for each.
+        attention_window: steps that a Transformer layer attends to, the present one among them; 256 if None.
         dropout: rate on what a layer gives to the next one.
         variational: `dropout` with one mask a sequence instead of one a step (Gal and Ghahramani, 2016).
         recurrent_dropout: rate on the hidden state that the gates read, one mask a sequence (the same).
@@ -43,14 +48,15 @@ class Recurrent(nn.Module):
         learned_state: initial states are parameters.
         initialization: "orthogonal", "chrono" or "torch"; see `recurra.nn.initialize`.
         chrono_length: longest memory in steps, with "chrono".
-        engine: "auto", or "loop", "fused" or "scan" to insist.
+        engine: "auto", or "loop", "fused", "scan" or "attention" to insist.
 
     Shapes:
-        x [B, T, input_size] → outputs [B, T, directions · hidden_size]; every leaf of the state is batch first, also
-        for an unbatched x (a batch of one).
+        x [B, T, input_size] → outputs [B, T, output_size], which is hidden_size, or 2 · hidden_size where the last
+        layer joins two directions; every leaf of the state is batch first, also for an unbatched x (a batch of one).
 
     Raises:
-        SettingsError: an unknown name, a rate outside [0, 1), or an option that would have no effect.
+        SettingsError: an unknown name, a rate outside [0, 1), or an option that would have no effect. In a mixed stack
+            dropouts, dilation, learned_state and chrono act in the layers that can have them, one at least.
 
     Example:
         >>> layer = Recurrent("gru", 64, 128, num_layers=2)
@@ -59,13 +65,15 @@ class Recurrent(nn.Module):
 
     def __init__(
         self,
-        cell: str | Callable[..., Cell],
+        cell: CellKind | Several[CellKind],
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
         *,
         bidirectional: bool = False,
         residual: bool = False,
+        dilation: int | Several[int] = 1,
+        attention_window: int | None = None,
         dropout: float = 0.0,
         variational: bool = False,
         recurrent_dropout: float = 0.0,
@@ -79,35 +87,34 @@ class Recurrent(nn.Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        kinds = cell_kinds(cell, num_layers)
+        num_layers = len(kinds)
         _check(num_layers, dropout, variational, residual, engine)
-        make = cell
-        if isinstance(cell, str):
-            check_name("cell", cell, CELLS)
-            make = CELLS[cell]
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.residual = bidirectional, residual
         self.dropout, self.variational = dropout, variational
         self.engine: EngineName = engine
-        self.layers = nn.ModuleList()
-        width = input_size
-        for _ in range(num_layers):
-            directions = nn.ModuleList()
-            for backward in (False, True)[: 1 + bidirectional]:
-                one = cast(Callable[..., Cell], make)(width, hidden_size).to(device=device, dtype=dtype)
-                initialize(one, initialization, chrono_length)
-                directions.append(
-                    Direction(
-                        one,
-                        backward=backward,
-                        learned_state=learned_state,
-                        recurrent_dropout=recurrent_dropout,
-                        weight_dropout=weight_dropout,
-                        zoneout=zoneout,
-                    )
-                )
-            self.layers.append(directions)
-            width = sum(_direction(direction).cell.output_size for direction in directions)
-        self.output_size = width
+        layers = make_layers(
+            kinds,
+            input_size,
+            hidden_size,
+            bidirectional=bidirectional,
+            residual=residual,
+            attention_window=attention_window,
+            dilation=dilation,
+            initialization=initialization,
+            chrono_length=chrono_length,
+            rates={
+                "recurrent_dropout": recurrent_dropout,
+                "weight_dropout": weight_dropout,
+                "zoneout": zoneout,
+                "learned_state": learned_state,
+            },
+            make={"device": device, "dtype": dtype},
+        )
+        self.layers = nn.ModuleList(nn.ModuleList(directions) for directions in layers)
+        self.joined = len(layers[-1]) == 2
+        self.output_size = sum(one.cell.output_size for one in layers[-1])
 
     def initial_state(self, batch_size: int) -> RecurrentState:
         """The state before the first step: zeros, or what was learned."""
@@ -168,7 +175,7 @@ class Recurrent(nn.Module):
     def run(
         self, entered: Entered, state: RecurrentState | None = None, noise: Noise | None = None
     ) -> tuple[Tensor, RecurrentState]:
-        """`forward` for what has come through the door: outputs [B, T, directions · hidden_size] and the state."""
+        """`forward` for what has come through the door: outputs [B, T, output_size] and the state."""
         values, valid, begins, _ = entered
         rows, steps = values.shape[0], values.shape[1]
         fresh = state is None
@@ -204,7 +211,7 @@ class Recurrent(nn.Module):
             noise: masks of one step: `layer.noise(batch_size, generator)`, or `noise.steps(t, t + 1)` of a sequence's.
 
         Returns:
-            y [B, hidden_size] (unbatched [hidden_size]) and the next state.
+            y [B, output_size] (unbatched [output_size]) and the next state.
 
         Raises:
             NotStreamable: the layers are bidirectional.
@@ -235,16 +242,18 @@ class Recurrent(nn.Module):
             final.append(end)
         return x, RecurrentState(tuple(final))
 
-    def stream(self, state: RecurrentState | None = None) -> LayerSession:
+    def stream(self, state: RecurrentState | str | Path | None = None) -> LayerSession:
         """A live sequence through these layers, with a state of its own: the quick way to step.
 
         Args:
-            state: to begin from, as `forward`, `step` or another session gave it; None: the initial one.
+            state: to begin from: as `forward`, `step` or another session gave it, or the path of one that a session
+                saved; None: the initial one.
 
         Raises:
             NotStreamable: the layers are bidirectional.
             InputError: in training, where dropouts would act.
             ShapeError: the state is not one of this layer.
+            StateError: the file is missing, damaged or of another layer.
         """
         return LayerSession(RecurrentSteps(self), state)
 
@@ -266,14 +275,13 @@ class Recurrent(nn.Module):
 
     def noisy(self) -> bool:
         """Whether a dropout acts in training."""
-        first = self.stack()[0][0]
+        inside = (one for directions in self.stack() for one in directions)
         between = self.dropout > 0 and self.num_layers > 1
-        return bool(between or first.recurrent_dropout or first.weight_dropout or first.zoneout)
+        return between or any(one.recurrent_dropout or one.weight_dropout or one.zoneout for one in inside)
 
     def silence(self) -> Noise:
         """The noise of evaluation: no masks."""
-        still = LayerNoise(None, (DirectionNoise(),) * (1 + self.bidirectional))
-        return Noise((still,) * self.num_layers)
+        return Noise(tuple(LayerNoise(None, (DirectionNoise(),) * len(directions)) for directions in self.stack()))
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -296,8 +304,6 @@ class Recurrent(nn.Module):
 
 
 def _check(num_layers: int, dropout: float, variational: bool, residual: bool, engine: str) -> None:
-    if num_layers < 1:
-        raise SettingsError(f"num_layers: {num_layers} is below 1")
     if not 0 <= dropout < 1:
         raise SettingsError(f"dropout: {dropout} is not in [0, 1)")
     if dropout and num_layers == 1:

@@ -9,6 +9,7 @@ from torch import Tensor
 from recurra.engines import select_engine
 from recurra.engines.single import single_cell
 from recurra.errors import InputError
+from recurra.nn.dilation import oldest, pushed
 from recurra.nn.door import Entered
 from recurra.nn.states import RecurrentState
 from recurra.state import State
@@ -21,7 +22,8 @@ class RecurrentSteps:
     """The layers of a `Recurrent` in one direction, as in evaluation."""
 
     def __init__(self, layer: Recurrent) -> None:
-        self.layer, self.name, self.input_size = layer, type(layer).__name__, layer.input_size
+        self.module = self.layer = layer
+        self.name, self.input_size = type(layer).__name__, layer.input_size
         self._stack = [directions[0] for directions in layer.stack()]
         self._silence = layer.silence()
 
@@ -46,10 +48,13 @@ class RecurrentSteps:
         """One step: torch's cell function where it has one, else the cell's own step."""
         final = []
         for number, (one, begin) in enumerate(zip(self._stack, state.layers, strict=True)):
+            read = begin if one.dilation == 1 else oldest(begin)
             if one.zoneout or select_engine(self.layer.engine, one.cell) == "loop":
-                above, end = one.step(x, begin, self._silence.layers[number].directions[0])
+                above, end = one.move(x, read, self._silence.layers[number].directions[0])
             else:
-                above, end = single_cell(one.cell, x, begin)
+                above, end = single_cell(one.cell, x, read)
+            if one.dilation > 1:
+                end = pushed(begin, end)
             x = x + above if self.layer.residual and number else above
             final.append(end)
         return x, RecurrentState(tuple(final))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from recurra.errors import SettingsError
 from recurra.settings.names import (
     Automatic,
-    CellName,
     ClassWeights,
     InputKind,
     OnNonfinite,
@@ -19,6 +18,7 @@ from recurra.settings.names import (
     Unit,
     check_pooling,
 )
+from recurra.settings.stack import LARGEST_REACH, cell_names, dilations, layer_cells, layer_dilations
 
 
 def _require(ok: bool, problem: str, problems: list[str]) -> None:
@@ -53,7 +53,7 @@ class SplitSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSettings(SplitSettings):
+class TableSettings(SplitSettings):
     """Which tables, and how they are read and cut."""
 
     data: tuple[str, ...] = ()
@@ -72,8 +72,6 @@ class DataSettings(SplitSettings):
     """Character between fields. Default: a tab for .tsv, a comma for .csv."""
     header: bool = True
     """Whether the first line of a CSV or TSV names the columns; without it they are called 1, 2, …"""
-    input_kind: InputKind = "auto"
-    """What an input is: a text, a series of numbers or vectors, or a single vector (one to one)."""
     max_length: int = 0
     """Longest sequence kept, in tokens or steps; 0: the 99.9th percentile of the training data, at most 4096."""
 
@@ -83,11 +81,6 @@ class DataSettings(SplitSettings):
         _require(self.max_length >= 0, f"max_length: {self.max_length} is below 0 (0 chooses by the data)", found)
         _require(len(self.delimiter) <= 1, f"delimiter: {self.delimiter!r} is not one character", found)
         _require(not self.time or bool(self.id), "time: it orders the rows of an id; give --id too", found)
-        _require(
-            not self.id or self.input_kind in ("auto", "series"),
-            f"input_kind: with --id every input is a series, not a {self.input_kind}; leave it out",
-            found,
-        )
         found += self._columns_of_two_uses()
         return found
 
@@ -104,17 +97,41 @@ class DataSettings(SplitSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataSettings(TableSettings):
+    """Which tables, how they are read and cut, and what an input is."""
+
+    input_kind: InputKind = "auto"
+    """What an input is: a text, a series of numbers or vectors, or a single vector (one to one)."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        found = super().problems()
+        _require(
+            not self.id or self.input_kind in ("auto", "series"),
+            f"input_kind: with --id every input is a series, not a {self.input_kind}; leave it out",
+            found,
+        )
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayersSettings:
     """The recurrent layers."""
 
-    cell: CellName | None = None
-    """Recurrence of the model. Default: lstm; feedforward where an input is a single vector."""
+    cell: str | None = None
+    """Recurrence of the layers, or one a layer as in lstm,transformer: rnn, rnn_relu, lstm, gru, feedforward,
+    lstm_layernorm, gru_layernorm, lstm_peephole, lstm_projection, lstm_coupled, slstm, indrnn, mingru, minlstm,
+    transformer. Default: lstm; feedforward where an input is a single vector."""
     hidden_size: int = 128
     """Features of the hidden state, per direction."""
     num_layers: int = 1
-    """Recurrent layers, one above the other."""
+    """Recurrent layers, one above the other; as many as cell names, where it names several."""
     residual: bool = False
     """Add each layer's input to its output, from the second layer on."""
+    dilation: str = "1"
+    """Steps back that a layer's state comes from: one number, or one a layer as in 1,2,4."""
+    attention_window: int | None = None
+    """Steps that a transformer layer attends to, the present one among them. Default: 256; all, if bidirectional."""
     dropout: float | None = None
     """Dropout between layers. Default: 0.2 with two layers or more, none with one."""
     recurrent_dropout: float = 0.0
@@ -129,16 +146,45 @@ class LayersSettings:
         found: list[str] = []
         _require(self.hidden_size >= 1, f"hidden_size: {self.hidden_size} is below 1", found)
         _require(self.num_layers >= 1, f"num_layers: {self.num_layers} is below 1", found)
+        found += self._stack_problems()
+        layers = self.layers
         for name in ("dropout", "recurrent_dropout", "weight_dropout", "zoneout"):
             value = getattr(self, name)
             _require(value is None or 0 <= value < 1, f"{name}: {value} is not in [0, 1)", found)
-        if self.dropout and self.num_layers == 1:
+        if self.dropout and layers == 1:
             found.append(
                 f"dropout: {self.dropout} acts between layers and there is one layer; "
                 "give num_layers 2 or more, or use embedding_dropout or output_dropout"
             )
-        if self.residual and self.num_layers == 1:
+        if self.residual and layers == 1:
             found.append("residual: connections start at the second layer and there is one; give num_layers 2 or more")
+        return found
+
+    @property
+    def layers(self) -> int:
+        """The layers that there are: num_layers, or as many as cell names."""
+        return max(self.num_layers, len((self.cell or "").split(",")))
+
+    def _stack_problems(self) -> list[str]:
+        """What is wrong with the cells, and with what only some of them have."""
+        found: list[str] = []
+        cells: tuple[str, ...] = ()
+        try:
+            cells = layer_cells(cell_names(self.cell or "lstm"), self.num_layers)
+        except SettingsError as error:
+            found.append(str(error))
+        try:
+            layer_dilations(dilations(self.dilation), self.layers)
+        except SettingsError as error:
+            found.append(str(error))
+        if self.attention_window is not None:
+            window = self.attention_window
+            _require(1 <= window <= LARGEST_REACH, f"attention_window: {window} is not in 1 to {LARGEST_REACH}", found)
+            _require(
+                not cells or "transformer" in cells,
+                "attention_window: it is the memory of the cell transformer, and no layer is one; leave it out",
+                found,
+            )
         return found
 
 
@@ -148,6 +194,23 @@ class DirectionsSettings(LayersSettings):
 
     bidirectional: bool = False
     """Read every sequence in both directions (such a model cannot stream)."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        found = super().problems()
+        _require(
+            self.attention_window is None or not self.bidirectional,
+            "attention_window: in both directions a layer attends to every step; leave it out",
+            found,
+        )
+        transformers = [name.strip() == "transformer" for name in (self.cell or "").split(",")]
+        _require(
+            not (self.residual and self.bidirectional and len(set(transformers)) == 2),
+            "residual: in both directions a transformer layer gives hidden_size features and the others twice as many, "
+            "which cannot be added; leave residual out",
+            found,
+        )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,6 +377,7 @@ __all__ = [
     "LayersSettings",
     "ModelSettings",
     "SplitSettings",
+    "TableSettings",
     "TextSettings",
     "TrainingSettings",
     "as_fraction",

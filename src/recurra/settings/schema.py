@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+from recurra.settings.names import CELLS
 from recurra.settings.options import Option, groups, options
 from recurra.settings.structure import NUMBER_OR_FILE
 
@@ -43,7 +44,9 @@ def json_schema(task: str) -> dict[str, Any]:
 
 
 def _option(option: Option) -> dict[str, Any]:
-    kind = {"type": ["string", "number"]} if option.name in NUMBER_OR_FILE else _type(option.type)
+    kind: dict[str, Any] = {"type": ["string", "number"]} if option.name in NUMBER_OR_FILE else _type(option.type)
+    if option.name == "cell":
+        kind["pattern"] = "^(NAME)(, ?(NAME))*$".replace("NAME", "|".join(CELLS))
     default = list(option.default) if isinstance(option.default, tuple) else option.default
     shown = {} if default is None else {"default": default}  # TOML has no null: a setting not set is left out
     return {**kind, **shown, "description": option.documentation}

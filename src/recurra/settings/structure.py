@@ -14,6 +14,7 @@ from recurra.settings.options import SETTINGS, Option, groups, options
 from recurra.settings.tasks import TaskSettings
 
 NUMBER_OR_FILE = ("valid", "test")  # a fraction may come as a number; the setting is text, as on the command line
+WITH_COMMAS = ("cell", "dilation")  # one a layer: a text with commas, and from Python also a list
 LARGEST_INTEGER = 2**63 - 1  # torch counts in 64 bits
 SHOWN_CHARACTERS = 60
 
@@ -64,6 +65,10 @@ def structure(
 
 def _as_text(name: str, value: Any) -> Any:
     if name in NUMBER_OR_FILE and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if name in WITH_COMMAS and isinstance(value, list | tuple):
+        return ",".join(map(str, value)) if all(isinstance(one, str | int) for one in value) else value
+    if name == "dilation" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value
 

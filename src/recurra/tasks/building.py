@@ -7,6 +7,7 @@ from dataclasses import replace
 from recurra.data.features import Features, SeriesFeatures, TextFeatures
 from recurra.models import Classifier, SequenceModel
 from recurra.nn import TokenEmbedding, VectorInput
+from recurra.settings.stack import dilations
 from recurra.settings.tasks import ManyToOneSettings
 
 
@@ -23,7 +24,7 @@ def build_model(settings: ManyToOneSettings, features: Features, output_size: in
         )
     else:
         frontend = VectorInput(features.input_size)
-    dropout = model.dropout if model.dropout is not None else (0.2 if model.num_layers > 1 else 0.0)
+    dropout = model.dropout if model.dropout is not None else (0.2 if model.layers > 1 else 0.0)
     body = SequenceModel(
         model.cell or "lstm",
         frontend.output_size,
@@ -36,6 +37,8 @@ def build_model(settings: ManyToOneSettings, features: Features, output_size: in
         pool_inputs=model.pool_inputs,
         output_dropout=output_dropout,
         residual=model.residual,
+        dilation=dilations(model.dilation),
+        attention_window=model.attention_window,
         recurrent_dropout=model.recurrent_dropout,
         weight_dropout=model.weight_dropout,
         zoneout=model.zoneout,
@@ -44,8 +47,9 @@ def build_model(settings: ManyToOneSettings, features: Features, output_size: in
 
 
 def with_cell(settings: ManyToOneSettings, features: Features) -> ManyToOneSettings:
-    """The settings with the cell decided: no recurrence where every input is one vector."""
-    if settings.model.cell is not None:
-        return settings
-    one_step = isinstance(features, SeriesFeatures) and features.vector
-    return replace(settings, model=replace(settings.model, cell="feedforward" if one_step else "lstm"))
+    """The settings with the cell decided, and with it the layers: no recurrence where every input is one vector."""
+    model = settings.model
+    cell = model.cell
+    if cell is None:
+        cell = "feedforward" if isinstance(features, SeriesFeatures) and features.vector else "lstm"
+    return replace(settings, model=replace(model, cell=cell, num_layers=model.layers))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recurra.baselines import ORDERS, NgramModel, fit_ngrams, ngrams_from_files, ngrams_to_files
-from recurra.data.corpus import Corpus, Text, Window, check_length, cut_rows, read_corpus, window_lengths
+from recurra.data.corpus import Corpus, Text, Window, cut_rows, read_corpus, window_lengths
 from recurra.data.partition import FileRecord, Given
 from recurra.data.symbols import Symbols, symbols_from_json
 from recurra.errors import DataError, SettingsError
@@ -20,6 +20,7 @@ from recurra.html import html_table
 from recurra.models import LanguageModel, LanguageModelState
 from recurra.randomness import seed_of
 from recurra.settings.language import CorpusSettings
+from recurra.settings.stack import dilations
 from recurra.settings.tasks import LanguageSettings
 from recurra.state import detach, leaves, map_state, merge
 from recurra.tasks.task import Task, TaskTraining
@@ -32,7 +33,7 @@ SHORTEST_ROW = 1024  # symbols of a text that make a row of its own worth it
 WINDOW = 512  # symbols read at once where no gradient is needed
 NEXT_SYMBOLS = 5  # the likeliest, in an answer
 STRUCTURE = {
-    "model": ("cell", "hidden_size", "num_layers", "residual", "tied"),
+    "model": ("cell", "hidden_size", "num_layers", "residual", "dilation", "attention_window", "tied"),
     "text": ("unit", "lowercase", "embedding_size"),
 }
 
@@ -102,9 +103,8 @@ class Model(Task):
     def __init__(self, settings: LanguageSettings, symbols: Symbols, device: torch.device | str = "cpu") -> None:
         text, layers = settings.text, settings.model
         size = text.embedding_size or min(layers.hidden_size, LARGEST_EMBEDDING)
-        settings = replace(
-            settings, text=replace(text, embedding_size=size), model=replace(layers, cell=layers.cell or "lstm")
-        )
+        layers = replace(layers, cell=layers.cell or "lstm", num_layers=layers.layers)
+        settings = replace(settings, text=replace(text, embedding_size=size), model=layers)
         super().__init__(settings, device)
         self.symbols = symbols
         with torch.random.fork_rng(devices=[]):
@@ -131,7 +131,6 @@ class Model(Task):
             encoding=data.encoding,
             symbols=None if known is None else known.symbols,
         )
-        check_length(corpus, min(settings.language.bptt_length, 2) or 2)
         return CorpusParts(corpus, data)
 
     @classmethod
@@ -380,7 +379,7 @@ class ModelTraining(TaskTraining):
         if not tensors:
             self._state = None
             return
-        like = self.model.initial_state(len(self.rows))
+        like = self.model.initial_state(len(next(iter(tensors.values()))))  # of several processes each has its rows
         expected = dict(leaves(like))
         if {name: one.shape for name, one in tensors.items()} != {name: one.shape for name, one in expected.items()}:
             raise ValueError("the state that it carries is not one of this model")
@@ -395,7 +394,7 @@ def on_device(window: Window, device: torch.device) -> tuple[Tensor, Tensor, Ten
 
 def _build(settings: LanguageSettings, size: int) -> LanguageModel:
     layers = settings.model
-    dropout = layers.dropout if layers.dropout is not None else (0.2 if layers.num_layers > 1 else 0.0)
+    dropout = layers.dropout if layers.dropout is not None else (0.2 if layers.layers > 1 else 0.0)
     return LanguageModel(
         layers.cell or "lstm",
         size,
@@ -411,4 +410,6 @@ def _build(settings: LanguageSettings, size: int) -> LanguageModel:
         recurrent_dropout=layers.recurrent_dropout,
         zoneout=layers.zoneout,
         residual=layers.residual,
+        dilation=dilations(layers.dilation),
+        attention_window=layers.attention_window,
     )

@@ -12,7 +12,16 @@ from recurra.errors import RunError, SettingsError
 from recurra.settings.tasks import ManyToOneSettings, TaskSettings
 
 STRUCTURE = {  # what decides the names and shapes of the weights, or what a token is
-    "model": ("cell", "hidden_size", "num_layers", "bidirectional", "residual", "pooling"),
+    "model": (
+        "cell",
+        "hidden_size",
+        "num_layers",
+        "bidirectional",
+        "residual",
+        "dilation",
+        "attention_window",
+        "pooling",
+    ),
     "text": ("unit", "lowercase", "embedding_size", "char_ngrams", "ngram_buckets"),
 }
 HEAD = "body.head."
