@@ -15,6 +15,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from recurra.errors import Elsewhere
 from recurra.training.processes import processes_here
 from recurra.training.protocol import Interrupted, Trainable
 
@@ -42,6 +43,17 @@ def main(folder: Path) -> None:
     for name in TASKS:
         training, _ = train_task(name, folder / f"{name}-process-{processes.rank}", processes)
         save(training, folder / f"{name}-{processes.rank}.safetensors")
+
+    _, result = train("one row", folder / f"timed-{processes.rank}", processes, max_time=0.3, max_steps=0)
+    (folder / f"timed-{processes.rank}.txt").write_text(f"{result.stopped} {result.steps} {result.seconds}")
+
+    def fail() -> int:
+        raise ValueError("a fault of the first")
+
+    try:
+        processes.found(fail)
+    except (ValueError, Elsewhere) as error:
+        (folder / f"fault-{processes.rank}.txt").write_text(f"{type(error).__name__}: {error}")
 
     def stop(count: int) -> None:
         if count == 8 and processes.rank == 1:
