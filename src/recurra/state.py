@@ -118,15 +118,19 @@ def owned(state: T) -> T:
     factors lie in memory, which a state read from a file does not share.
     """
 
+    return cast(T, _owned(state))
+
+
+def _owned(state: State) -> State:
     if isinstance(state, Tensor):
         size = state.numel() * state.element_size()
         if state.is_contiguous() and state.untyped_storage().nbytes() == size:
             return state
         return state.clone(memory_format=torch.contiguous_format)
-    parts: list[Any] = [owned(part) for part in cast(tuple[Any, ...], state)]
-    if all(map(operator.is_, parts, cast(tuple[Any, ...], state))):  # as after most steps: no tree is built anew
+    parts = [_owned(part) for part in state]
+    if all(map(operator.is_, parts, state)):  # as after most steps: no tree is built anew
         return state
-    return cast(T, type(state)(*parts) if hasattr(state, "_fields") else tuple(parts))
+    return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
 
 
 def batch_size(state: State) -> int | None:
