@@ -14,12 +14,16 @@ import torch
 from torch import Tensor
 
 import recurra
+from recurra.certification.model import model_subject
 from recurra.certification.rows import given_to, next_prime
 from recurra.errors import RunError, WorkError
+from recurra.laws.certificate import certify_subject
 from recurra.models import SequenceModel
+from recurra.nn import Recurrent
+from recurra.nn.door import entered_zeros
 from recurra.nn.pooling import LastPooling
 from recurra.run.certificate import certified
-from recurra.sequence import first_tensor
+from recurra.sequence import Sequence, first_tensor
 from recurra.state_file import save_state
 from tests.cli.conftest import Call, call  # noqa: F401  a fixture
 
@@ -351,3 +355,33 @@ def test_names_of_real_people_are_certified(shared_data: Path, tmp_path: Path, _
     few.write_text("\n".join(rows), encoding="utf-8")
     run = recurra.train("classify", data=few, input=("name",), target=("language",), out=tmp_path / "run", **OPTIONS)
     assert recurra.certify(run).holds
+
+
+def test_a_tagger_whose_characters_are_read_both_ways_streams_and_is_left_padded() -> None:
+    class Tagger(torch.nn.Module):
+        """Ids of characters [B, T, C] in, a row of logits a token out, as a run calls it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.frontend = Characters()
+            self.encoder = Recurrent("gru", 4, 5)
+
+        def forward(self, x: Sequence, state: Any = None) -> Any:
+            return self.encoder.run(entered_zeros(self.frontend(x.values), x.lengths), state)
+
+    class Characters(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(9, 3, padding_idx=0)
+            self.encoder = torch.nn.GRU(3, 2, batch_first=True, bidirectional=True, bias=False)
+
+        def forward(self, values: Tensor) -> Tensor:
+            read = self.encoder(self.table(values.flatten(0, 1)))[0].sum(1)
+            return read.view(*values.shape[:2], 4)
+
+    torch.manual_seed(0)
+    rows = [torch.randint(1, 9, (1, steps, 3)) for steps in (5, 0, 1, 7, 2)]
+    found = certify_subject(model_subject(Tagger()), rows, "tagger")
+    assert found.holds, found.failing
+    held = {pair.name for pair in found.pairs if pair.verdict == "holds"}
+    assert held >= {"left padded", "chunks", "chunks of a batch", "single steps", "two at once", "resumed"}
