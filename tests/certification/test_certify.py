@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 
 import recurra
 from recurra.certification.rows import given_to, next_prime
-from recurra.errors import RunError
+from recurra.errors import RunError, WorkError
 from recurra.models import SequenceModel
 from recurra.nn.pooling import LastPooling
 from recurra.run.certificate import certified
@@ -48,8 +49,8 @@ def folder(trained: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def _here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What the other process does, done in this one: quick, and faults that are planted here are there too."""
-    from recurra.certification import another_process, elsewhere
+    """Short sequences, and what the other process does done in this one: faults that are planted are there too."""
+    from recurra.certification import another_process, elsewhere, rows
 
     class Done:
         returncode, stderr = 0, ""
@@ -59,6 +60,7 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return Done()
 
     monkeypatch.setattr(another_process.subprocess, "run", run)
+    monkeypatch.setattr(rows, "LENGTHS", (7, 0, 1, 13, 2, 5))
     yield
 
 
@@ -271,7 +273,7 @@ def test_a_session_at_fault_is_caught(
         monkeypatch.setattr(Session, "reset", lambda self: None)
     elif fault == "a step of its own":
         real = ClassifierSteps.run
-        monkeypatch.setattr(ClassifierSteps, "run", lambda self, x, state: real(self, x, state)[:1] + (state,))
+        monkeypatch.setattr(ClassifierSteps, "run", lambda self, x, state: (*real(self, x, state)[:1], state))
     else:
 
         def fresh(self: Any, path: Any) -> None:
@@ -307,6 +309,29 @@ def test_a_process_that_dies_fails_its_pairs_with_its_last_words(folder: Path, m
     found = recurra.certify(folder)
     assert {pair.name for pair in found.failing} == ELSEWHERE
     assert "No module named" in found["predicted in another process"].reason
+
+
+@pytest.mark.usefixtures("_here")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the failing write is told by Linux's /proc")
+def test_a_full_disk_leaves_card_and_certificate_as_they_were(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recurra.certify(folder)
+    before = {name: (folder / name).read_bytes() for name in ("certificate.json", "README.md")}
+    real = os.fsync
+
+    def full(handle: int) -> None:
+        if ".certificate.json." in str(Path(f"/proc/self/fd/{handle}").readlink()):
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WorkError, match=r"certificate\.json could not be written: No space left"):
+        recurra.certify(folder)
+    assert before == {name: (folder / name).read_bytes() for name in before}
+    assert not list(folder.glob("*.part")) and not list(folder.glob(".*.part"))
+    assert recurra.load(folder).predict(["a fine film"])
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path, call: Call) -> None:  # noqa: F811

@@ -87,7 +87,7 @@ class Subject:
             raise DoesNotApply(f"bidirectional ({name}): it reads each sequence from its end too")
         self.needs("state")
 
-    def twin(self, change: Callable[[nn.Module], None]) -> Subject:
+    def twin(self, change: Callable[[nn.Module], object]) -> Subject:
         """The same over a changed copy of the module.
 
         Raises:
