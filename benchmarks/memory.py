@@ -36,8 +36,9 @@ from recurra.cells import CELLS
 from recurra.nn import Recurrent
 
 ADDING_STEPS, DELAY, SYMBOLS, COPIED = 500, 200, 8, 10
-HIDDEN, BATCH, CLIP_NORM = 64, 32, 1.0
-LEARNING_RATES, STEPS = {"adding": 1e-2, "copy": 2e-2}, {"adding": 1000, "copy": 4000}
+BATCH, CLIP_NORM = 32, 1.0
+HIDDEN, STEPS = {"adding": 64, "copy": 128}, {"adding": 1000, "copy": 3000}
+LEARNING_RATES = {"adding": 0.01, "copy": 0.015}
 CHRONO_LENGTHS = {"adding": ADDING_STEPS, "copy": 3 * (DELAY + 2 * COPIED)}
 TEST_SEED, TEST_ROWS, GLANCE_ROWS, GLANCE_EVERY = 10_000, 2048, 256, 100
 RESULTS = Path(__file__).parent / "results" / "memory.json"
@@ -48,10 +49,10 @@ Draw = Callable[[int, torch.Generator, int], tuple[Tensor, Tensor]]
 class Model(nn.Module):
     """A recurrent layer and a linear one over the steps that count."""
 
-    def __init__(self, cell: str, inputs: int, outputs: int, chrono_length: int | None) -> None:
+    def __init__(self, cell: str, inputs: int, hidden_size: int, outputs: int, chrono_length: int | None) -> None:
         super().__init__()
         how = "orthogonal" if chrono_length is None else "chrono"
-        self.layer = Recurrent(cell, inputs, HIDDEN, initialization=how, chrono_length=chrono_length)
+        self.layer = Recurrent(cell, inputs, hidden_size, initialization=how, chrono_length=chrono_length)
         self.head = nn.Linear(self.layer.output_size, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,7 +114,7 @@ def train(given: argparse.Namespace, cell: str, seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     problem, generator = given.problem, torch.Generator().manual_seed(seed)
     inputs, outputs = (2, 1) if problem == "adding" else (SYMBOLS + 2, SYMBOLS + 2)
-    model = Model(cell, inputs, outputs, CHRONO_LENGTHS[problem] if given.chrono else None)
+    model = Model(cell, inputs, HIDDEN[problem], outputs, CHRONO_LENGTHS[problem] if given.chrono else None)
     optimiser = torch.optim.Adam(model.parameters(), given.lr)
     began, step = time.perf_counter(), 0
     for step in range(1, given.steps + 1):
@@ -142,8 +143,8 @@ def main() -> None:
     parser.add_argument("problem", choices=tuple(DRAW))
     parser.add_argument("--cell", nargs="+", choices=tuple(CELLS), default=["lstm"])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, help="default: 1000 for adding, 4000 for copy")
-    parser.add_argument("--lr", type=float, help="default: 0.01 for adding, 0.02 for copy")
+    parser.add_argument("--steps", type=int, help="default: 1000 for adding, 3000 for copy")
+    parser.add_argument("--lr", type=float, help="default: 0.01 for adding, 0.015 for copy")
     parser.add_argument("--chrono", action="store_true")
     parser.add_argument("--fixed", action="store_true", help="copy: always 200 steps, and the loss over every step")
     parser.add_argument("--threads", type=int, default=1)
@@ -163,7 +164,7 @@ def keep(row: dict[str, Any]) -> None:
     kind = ("problem", "cell", "chrono", "fixed")
     rows = [one for one in rows if [one[k] for k in kind] != [row[k] for k in kind]] + [row]
     rows.sort(key=lambda one: [str(one[k]) for k in kind])
-    sizes = {"hidden_size": HIDDEN, "batch_size": BATCH, "clip_norm": CLIP_NORM}
+    sizes = {"hidden_sizes": HIDDEN, "batch_size": BATCH, "clip_norm": CLIP_NORM}
     RESULTS.write_text(json.dumps({"torch": torch.__version__, **sizes, "rows": rows}, indent=1) + "\n")
 
 
