@@ -183,11 +183,12 @@ def load(folder: str | Path, *, device: str = "auto", cells: OwnCells | None = N
         return load_run(Path(folder), choose_device(device))
 
 
-def certify(run: Run | str | Path) -> Certificate:
+def certify(run: Run | str | Path, *, cells: OwnCells | None = None) -> Certificate:
     """Compare one shot of a run with every other way to its answers, and keep the certificate in its folder.
 
     Args:
         run: a run, or its folder.
+        cells: cells of one's own by the names that the run has for them, as for `load`; it is loaded once more.
 
     Returns:
         The pairs with their largest differences; `certificate.holds` is the verdict. For a module of one's own there
@@ -196,7 +197,8 @@ def certify(run: Run | str | Path) -> Certificate:
     Raises:
         RunError: the folder is no run, or in use.
     """
-    return certify_run(run if isinstance(run, Run) else load(run))
+    with knowing(cells):
+        return certify_run(run if isinstance(run, Run) else load(run))
 
 
 def _own_cells(settings: dict[str, Any]) -> AbstractContextManager[None]:

@@ -49,6 +49,18 @@ def test_a_run_with_a_cell_of_ones_own_stores_its_name_and_is_given_it_back(tmp_
         recurra.load(tmp_path / "run", cells={"leaky_cell": LSTMCell})
 
 
+def test_a_run_with_a_cell_of_ones_own_holds_its_certificate(tmp_path: Path) -> None:
+    run = recurra.train("classify", cell=LeakyCell, out=tmp_path / "run", **TASK)
+    cells = {"leaky_cell": LeakyCell}
+    certificate = recurra.certify(tmp_path / "run", cells=cells)
+    assert certificate.holds
+    reasons = {pair.name: pair.reason for pair in certificate.pairs}
+    assert reasons["resumed in another process"] == (
+        "leaky_cell is a cell of the caller's own, and another process does not have its code"
+    )
+    assert recurra.resume(tmp_path / "run", cells=cells).predict(["fine"]) == run.predict(["fine"])
+
+
 def test_a_stack_mixes_cells_of_ones_own_with_the_packages(tmp_path: Path) -> None:
     run = recurra.train("classify", cell=["gru", LeakyCell], out=tmp_path / "run", **TASK)
     kinds = [type(one).__name__ for one in run.parts.model.modules() if isinstance(one, Cell)]
