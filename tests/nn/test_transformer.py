@@ -124,7 +124,7 @@ def test_the_laws_hold_over_several_blocks_of_queries(window: int, steps: int) -
 def test_a_step_reads_its_window_and_nothing_before() -> None:
     layer = Recurrent("transformer", 3, 8, attention_window=4, dtype=torch.float64)
     x = double(1, 20, 3).requires_grad_()
-    layer(x)[0][0, 12].sum().backward()
+    layer(x)[0][0, 12, 3].backward()
     reached = (x.grad[0] != 0).any(-1)
     assert reached.nonzero()[:, 0].tolist() == [9, 10, 11, 12]
 
@@ -150,8 +150,19 @@ def test_both_ways_every_step_reads_every_valid_step_and_the_layer_is_as_wide_as
     x = double(1, 6, 3).requires_grad_()
     outputs, _ = layer(x, lengths=torch.tensor([4]))
     assert outputs.shape == (1, 6, 8) and layer.output_size == 8 and not layer.joined
-    outputs[0, 1].sum().backward()
+    outputs[0, 1, 3].backward()
     assert (x.grad[0] != 0).any(-1).tolist() == [True] * 4 + [False] * 2
+
+
+@pytest.mark.parametrize("engine", ["auto", "loop"])
+def test_a_row_of_no_steps_gives_zeros_and_no_nan_in_any_gradient(engine: Any) -> None:
+    for bidirectional in (False, True):
+        layer = Recurrent("transformer", 3, 8, 2, bidirectional=bidirectional, engine=engine, dtype=torch.float64)
+        outputs, _ = layer(torch.full((2, 4, 3), torch.nan).double(), lengths=torch.tensor([0, 0]))
+        assert not bool(outputs.any())
+        outputs, _ = layer(double(2, 4, 3), lengths=torch.tensor([0, 3]))
+        outputs.pow(3).sum().backward()
+        assert all(bool(one.grad.isfinite().all()) for one in layer.parameters())
 
 
 def test_both_ways_cannot_step_and_says_so() -> None:
