@@ -3,8 +3,11 @@
 They are not part of this repository. Put them in one folder, laid out as the names below say, and name it in
 RECURRA_DATA (default: `../shared/data` beside the checkout). Sources: SST-2 sentences from
 github.com/clairett/pytorch-sentiment-classification (data/SST2), Banking77 from
-github.com/PolyAI-LDN/task-specific-datasets (banking_data), names from github.com/spro/practical-pytorch (data/names;
-about nine tenths of its lines).
+github.com/PolyAI-LDN/task-specific-datasets (banking_data), the English Web Treebank from
+github.com/UniversalDependencies/UD_English-EWT (commit 15d613d8447b, its files compressed), names from
+github.com/spro/practical-pytorch (data/names; about nine tenths of its lines), tiny_shakespeare from
+github.com/karpathy/char-rnn (data/tinyshakespeare), and the validation split of WikiText-2 from
+github.com/pytorch/examples (word_language_model/data/wikitext-2), compressed.
 """
 
 from __future__ import annotations
@@ -18,11 +21,16 @@ from pathlib import Path
 from recurra.randomness import numpy_generator
 
 FILES = {
+    "tiny_shakespeare/input.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    "wikitext2/valid.txt.gz": "3cdd8cb5bb349a05840c7c3bef9578d90d64df77e27e0c25c033ba9342757ee3",
     "sst2/train.tsv": "ec192f833a64da08f475488a77b0d0b47db47acd0f458bd18433fc793b569920",
     "sst2/dev.tsv": "eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359",
     "sst2/test.tsv": "831169c7e2e429d6026e1bdbb542f33b636e3e596caad9602ebc953c205928b7",
     "banking77/train.csv": "b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b",
     "banking77/test.csv": "d12d6e3bc4c3103966ae786dc435913c0c563dfa328f5a3646d0e62cfeeb474d",
+    "ud_english_ewt/en_ewt-ud-train.conllu.gz": "4861d76b9c49cb3524dfdf7d02e78c1d6a4c4e6fb892f9e6128cc671a6f195a8",
+    "ud_english_ewt/en_ewt-ud-dev.conllu.gz": "24656b4a407808e7b9e42959b2e39e18ae5580bfbf3b27938d6873dabaed8845",
+    "ud_english_ewt/en_ewt-ud-test.conllu.gz": "0506bfdbccef68634d5429369e67a7d4418b2340bd2b2ddcfca8373514af83bc",
     "names/Arabic.txt": "f739023795c120f95f921b9759abeb48dba1dd1e72d6848e8bc9c701ba93f143",
     "names/Chinese.txt": "d4af36426ce9d591b2a7c2323492705965141d74d52f965e64777748a0cf6379",
     "names/Czech.txt": "bc2baad52e48ce6dcf4222e5614001fa2100bdaab7c1e9e4fb82932af73afbb9",

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from recurra import workflow
+from recurra.certification import certify_run
 from recurra.configuration import read_configuration
 from recurra.data.partition import Given, check_recorded
+from recurra.laws import Certificate
 from recurra.run import Run, load_run
 from recurra.settings.names import Progress
 from recurra.settings.options import flat
@@ -159,6 +161,22 @@ def load(folder: str | Path, *, device: str = "auto") -> Run:
         RunError: it is missing, has not ended, or is damaged; naming the file.
     """
     return load_run(Path(folder), choose_device(device))
+
+
+def certify(run: Run | str | Path) -> Certificate:
+    """Compare one shot of a run with every other way to its answers, and keep the certificate in its folder.
+
+    Args:
+        run: a run, or its folder.
+
+    Returns:
+        The pairs with their largest differences; `certificate.holds` is the verdict. For a module of one's own there
+        is `recurra.laws.certify_module`.
+
+    Raises:
+        RunError: the folder is no run, or in use.
+    """
+    return certify_run(run if isinstance(run, Run) else load(run))
 
 
 def _gathered(

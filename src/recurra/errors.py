@@ -5,9 +5,11 @@ RecurraError
 │   ├── SettingsError     an option, key or name
 │   ├── DataError         a file, or a place in it
 │   ├── RunError          a run folder: missing, damaged, in use
+│   ├── StateError        a saved state: damaged, or of another model
 │   ├── ShapeError        a tensor's rank, size or dtype (also a ValueError)
 │   └── NotStreamable     a model that needs the whole sequence was asked for one step
 ├── WorkError             the work failed: disk, memory, a loss that is not finite; status 1
+│   └── Elsewhere         the first of several processes failed, and says why itself
 └── MissingExtra          an optional library is not installed; status 2
 
 A message is one sentence (two at most) that says where, what was received, what was expected, and the mend.
@@ -65,6 +67,10 @@ class RunError(InputError):
     """A run folder that is missing, damaged, incomplete or in use."""
 
 
+class StateError(InputError):
+    """A saved state that is missing, damaged or of another model."""
+
+
 class ShapeError(InputError, ValueError):
     """A tensor whose rank, size or dtype does not fit."""
 
@@ -77,6 +83,10 @@ class WorkError(RecurraError):
     """The work failed though the input was right."""
 
     exit_status = 1
+
+
+class Elsewhere(WorkError):  # noqa: N818  where it failed
+    """The first of several processes that train together failed; it says why itself."""
 
 
 class MissingExtra(RecurraError):  # noqa: N818

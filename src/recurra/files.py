@@ -19,7 +19,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from recurra.errors import DataError, InputError, RunError, WorkError
 
@@ -153,11 +153,12 @@ def make_folder(folder: Path) -> None:
             _fsync_folder(one.parent)
 
 
-def read_bounded(path: Path, limit: int) -> bytes:
-    """The bytes of a regular file, refused beyond a limit before anything is read; a link is not followed.
+@contextlib.contextmanager
+def regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """A regular file open for reading, and its size in bytes; a link is not followed.
 
     Raises:
-        DataError: it is missing, no regular file, not readable, or larger than the limit in bytes.
+        DataError: it is missing, no regular file or not readable; also where reading fails inside the block.
     """
     try:
         # without O_NONBLOCK a pipe would wait for its writer
@@ -169,8 +170,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
             if not stat.S_ISREG(found.st_mode):
                 raise DataError("is not a regular file", path)
             with os.fdopen(handle, "rb", closefd=False) as file:
-                # read(n) takes n bytes of memory at once, so the limit itself would be too much to ask for
-                content = file.read(found.st_size) if found.st_size <= limit else None
+                yield file, found.st_size
         finally:
             os.close(handle)
     except FileNotFoundError as error:
@@ -181,6 +181,17 @@ def read_bounded(path: Path, limit: int) -> bytes:
         if error.errno == errno.ENXIO:  # a socket
             raise DataError("is not a regular file", path) from error
         raise DataError(f"cannot be read: {_reason(error)}", path) from error
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file, refused beyond a limit before anything is read; a link is not followed.
+
+    Raises:
+        DataError: it is missing, no regular file, not readable, or larger than the limit in bytes.
+    """
+    with regular_file(path) as (file, size):
+        # read(n) takes n bytes of memory at once, so the limit itself would be too much to ask for
+        content = file.read(size) if size <= limit else None
     if content is None:
         raise DataError(f"is larger than {limit} bytes, the most that is read here", path)
     return content

@@ -7,6 +7,8 @@ line is 0.0: the F1 of a class without a hit, and every metric of an accumulator
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -198,6 +200,48 @@ class RegressionMetrics:
             "mae": math.fsum(map(abs, self._errors)) / rows,
             "rmse": math.sqrt(squares / rows),
             "r2": 1.0 - squares / spread if spread else 0.0,
+        }
+
+
+class SpanMetrics:
+    """Spans found in sentences: precision, recall and F1 of exact matches, over all spans and of each kind.
+
+    A span counts where kind, beginning and end are the truth's, as conlleval counts (Tjong Kim Sang and Buchholz, 2000,
+    "Introduction to the CoNLL-2000 shared task").
+    """
+
+    def __init__(self) -> None:
+        self._hits: Counter[str] = Counter()
+        self._called: Counter[str] = Counter()
+        self._support: Counter[str] = Counter()
+
+    def update(self, predicted: Iterable[tuple[str, int, int]], truth: Iterable[tuple[str, int, int]]) -> None:
+        """Count the spans of one sentence: (kind, beginning, end) each."""
+        found, there = set(predicted), set(truth)
+        for counter, spans in ((self._hits, found & there), (self._called, found), (self._support, there)):
+            counter.update(kind for kind, _, _ in spans)
+
+    def compute(self) -> dict[str, float]:
+        """`span_f1`, `span_precision` and `span_recall` of all spans seen, as fractions."""
+        values = self._values(self._hits.total(), self._called.total(), self._support.total())
+        return {f"span_{name}": values[name] for name in ("f1", "precision", "recall")}
+
+    def per_kind(self) -> dict[str, dict[str, float]]:
+        """`precision`, `recall`, `f1` and `support` (spans of the truth) of each kind, by name."""
+        return {
+            kind: {
+                **self._values(self._hits[kind], self._called[kind], self._support[kind]),
+                "support": self._support[kind],
+            }
+            for kind in sorted(self._called.keys() | self._support.keys())
+        }
+
+    @staticmethod
+    def _values(hits: int, called: int, support: int) -> dict[str, float]:
+        return {
+            "precision": hits / called if called else 0.0,
+            "recall": hits / support if support else 0.0,
+            "f1": 2 * hits / (called + support) if called + support else 0.0,
         }
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.labels import Labels
 from recurra.data.long_form import check_one_row_each, sequences, with_inputs
 from recurra.data.partition import FileRecord, Given, check_unchanged, read_labelled
+from recurra.data.tagged_description import describe_tagged, looks_tagged
 from recurra.errors import InputError, RecurraError, RunError, SettingsError, WorkError
 from recurra.files import make_folder, sha256
 from recurra.report.card import CardWords, write_card
@@ -30,6 +32,7 @@ from recurra.report.classification import write_classification_report
 from recurra.report.language import language_words, write_language_report
 from recurra.report.many_to_one_card import many_to_one_words
 from recurra.report.regression import write_regression_report
+from recurra.report.tagging import tagging_words, write_tagging_report
 from recurra.run import (
     Run,
     beginning_digests,
@@ -47,12 +50,12 @@ from recurra.settings.tasks import ManyToOneSettings, TaskSettings
 from recurra.tasks import TASKS, Task, TaskTraining
 from recurra.training.batch_size import find_batch_size
 from recurra.training.checkpoint import checkpoints
-from recurra.training.devices import choose_device
 from recurra.training.dry_run import DryRun, measure
 from recurra.training.folder import NOTHING_SAVED, SEALED, check_free, clear, held, held_to_go_on, saved_until_now
 from recurra.training.interruption import stopping_at_once
 from recurra.training.loop import FitResult, fit
-from recurra.training.progress import ProgressDisplay
+from recurra.training.processes import ALONE, Processes, processes_here, several
+from recurra.training.progress import ProgressDisplay, Silent
 from recurra.training.refit import FOLDER as REFIT
 from recurra.training.refit import refit
 from recurra.training.trackers import make_trackers, tracked
@@ -62,6 +65,7 @@ PREDICTED_ROWS = 64  # in a dry run
 REPORTS: dict[str, tuple[Callable[..., None], Callable[..., CardWords]]] = {
     "classify": (write_classification_report, many_to_one_words),
     "regress": (write_regression_report, many_to_one_words),
+    "tag": (write_tagging_report, tagging_words),
     "model": (write_language_report, language_words),
 }
 """Of each task what writes its report, from (run, training, test, score, history), and what its card says."""
@@ -96,23 +100,36 @@ def train(
     settings.check()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopping_at_once(lambda: NOTHING_SAVED))
-        there_already = out is not None and out.exists()
-        if out is not None and there_already:
-            stack.enter_context(held(out, overwrite))
-        trackers = make_trackers(settings.training.track)
-        training, test, files, start = _prepared(task_name, settings, given, progress)
+        processes = processes_here(settings.training.device)
+        progress = progress if processes.first else Silent()
+
+        def hold() -> bool:
+            there = out is not None and out.exists()
+            if out is not None and there:
+                stack.enter_context(held(out, overwrite))
+            return there
+
+        there_already = processes.found(hold)
+        trackers = make_trackers(settings.training.track if processes.first else ())
+        training, test, files, start = _prepared(task_name, settings, given, progress, processes)
         task = training.task
-        folder = out or _new_folder(task_name)  # not made, and nothing removed, before the data are known to be good
-        if not there_already:
-            stack.enter_context(held(folder, overwrite))
-        stack.enter_context(stopping_at_once(lambda: saved_until_now(folder)))
-        clear(folder)
-        save_beginning(folder, task, files, VERSION)
-        beginning = beginning_digests(folder)
+
+        def begin() -> tuple[str, dict[str, str]]:
+            # nothing is made or removed before the data are known to be good
+            folder = out or _new_folder(task_name)
+            if not there_already:
+                stack.enter_context(held(folder, overwrite))
+            stack.enter_context(stopping_at_once(lambda: saved_until_now(folder)))
+            clear(folder)
+            save_beginning(folder, task, files, VERSION)
+            return str(folder), beginning_digests(folder)
+
+        place, beginning = processes.found(begin)
+        folder = Path(place)
         display = stack.enter_context(tracked(progress, trackers, folder, flat(task.settings)))
-        result = fit(training, task.settings.training, folder, display, beginning=beginning)
-        task, result = _refitted(training, result, start, folder, display, beginning)
-        return _finish(folder, training, task, test, result, files)
+        result = fit(training, task.settings.training, folder, display, beginning=beginning, processes=processes)
+        task, result = _refitted(training, result, start, folder, display, beginning, processes)
+        return _finished(folder, training, task, test, result, files, processes)
 
 
 def try_out(
@@ -131,10 +148,12 @@ def try_out(
     check_task(task_name)
     settings = _with_whole_paths(settings)
     settings.check()
+    if several():
+        raise SettingsError("dry_run: it measures one process; start it without torchrun")
     if out is not None:
         check_free(out, overwrite)
     make_trackers(settings.training.track)
-    training, test, files, _ = _prepared(task_name, settings, given, progress)
+    training, test, files, _ = _prepared(task_name, settings, given, progress, ALONE)
     task = training.task
     with tempfile.TemporaryDirectory(prefix="recurra-dry-run-") as name:
         folder = Path(name)
@@ -180,12 +199,21 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
     """
     if (folder / SEALED).exists():
         return load_run(folder)
-    with stopping_at_once(lambda: saved_until_now(folder)), held_to_go_on(folder):
-        if (folder / SEALED).exists():  # whoever held it until now has ended it
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stopping_at_once(lambda: saved_until_now(folder)))
+        # they join before the folder is held, and its configuration names the device
+        processes = processes_here(load_beginning(folder)[0].settings.training.device) if several() else ALONE
+        progress = progress if processes.first else Silent()
+
+        def hold() -> bool:
+            stack.enter_context(held_to_go_on(folder))
+            return (folder / SEALED).exists()  # whoever held it until now has ended it
+
+        if processes.found(hold):
             return load_run(folder)
         task, files = load_beginning(folder)
-        trackers = make_trackers(task.settings.training.track)
-        device = choose_device(task.settings.training.device)
+        trackers = make_trackers(task.settings.training.track if processes.first else ())
+        device = processes.device_of(task.settings.training.device)
         task.device = device
         task.model.to(device)
         if not files and given is None:
@@ -204,9 +232,11 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
         test = task.examples(parts.test)
         beginning = beginning_digests(folder)
         with tracked(progress, trackers, folder, flat(task.settings), resumed=True) as display:
-            result = fit(training, task.settings.training, folder, display, resume=True, beginning=beginning)
-            task, result = _refitted(training, result, start, folder, display, beginning, resume=True)
-            return _finish(folder, training, task, test, result, files)
+            result = fit(
+                training, task.settings.training, folder, display, resume=True, beginning=beginning, processes=processes
+            )
+            task, result = _refitted(training, result, start, folder, display, beginning, processes, resume=True)
+            return _finished(folder, training, task, test, result, files, processes)
 
 
 def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
@@ -222,6 +252,8 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
         "rows": len(table),
         "columns": {name: _example(values) for name, values in table.columns.items()},
     }
+    if looks_tagged(table, data):
+        return {**found, **describe_tagged(table, data)}
     problems: list[str] = []
     try:
         check_one_row_each(table, data)
@@ -263,10 +295,10 @@ def _length(kind: str, data: DataSettings) -> tuple[str, Callable[[Any], int]]:
 
 
 def _prepared(
-    task_name: str, settings: TaskSettings, given: Given, progress: ProgressDisplay
+    task_name: str, settings: TaskSettings, given: Given, progress: ProgressDisplay, processes: Processes
 ) -> tuple[TaskTraining, Any, tuple[FileRecord, ...], Task | None]:
     """The data read, the model made: what trains, the test examples, the files, and the task to start from."""
-    device = choose_device(settings.training.device)
+    device = processes.device_of(settings.training.device)
     kind = TASKS[task_name]
     start = _start(settings, device)
     if start is not None:
@@ -283,7 +315,7 @@ def _prepared(
     if task.settings.training.batch_size == "auto":
         if training.lengths is None:
             raise SettingsError(f"batch_size: the task {task_name} cannot try it out; give a number")
-        found = find_batch_size(training, training.lengths, task.settings.training)
+        found = processes.found(partial(find_batch_size, training, training.lengths, task.settings.training))
         progress.note(f"batch_size auto: {found}, found by trial")
         task.settings = replace(task.settings, training=replace(task.settings.training, batch_size=found))
     return training, test, parts.files, start
@@ -296,6 +328,7 @@ def _refitted(
     folder: Path,
     progress: ProgressDisplay,
     beginning: dict[str, str],
+    processes: Processes,
     *,
     resume: bool = False,
 ) -> tuple[Task, FitResult]:
@@ -306,8 +339,30 @@ def _refitted(
     again = training.again()
     if start is not None:
         again.task.take_weights(start)
-    second = refit(again, settings, first, folder, progress, resume=resume, beginning=beginning)
+    second = refit(again, settings, first, folder, progress, resume=resume, beginning=beginning, processes=processes)
     return again.task, replace(first, seconds=first.seconds + second.seconds, skipped=first.skipped + second.skipped)
+
+
+def _finished(
+    folder: Path,
+    training: TaskTraining,
+    task: Task,
+    test: Any,
+    fitted: FitResult,
+    files: tuple[FileRecord, ...],
+    processes: Processes,
+) -> Run:
+    """The run: the first process ends it, the others have its weights and take its result over."""
+    run: Run | None = None
+
+    def end() -> dict[str, Any]:
+        nonlocal run
+        run = _finish(folder, training, task, test, fitted, files, processes.count)
+        return dict(run.result)
+
+    result = processes.found(end)
+    task.model.eval()
+    return run or make_run(folder, task, files, result)
 
 
 def _finish(
@@ -317,6 +372,7 @@ def _finish(
     test: Any,
     fitted: FitResult,
     files: tuple[FileRecord, ...],
+    processes: int,
 ) -> Run:
     """Score, write the result and the report, and seal the folder."""
     began = time.perf_counter()
@@ -342,6 +398,7 @@ def _finish(
         **({"embeddings_found": round(found.share, 6)} if (found := training.task.embeddings_record) else {}),
         "device": str(task.device),
         "threads": task.settings.training.threads or torch.get_num_threads(),
+        "processes": processes,
         "versions": {
             "recurra": VERSION,
             "torch": torch.__version__,

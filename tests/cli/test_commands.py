@@ -217,6 +217,7 @@ def test_doctor_tells_versions_devices_and_engines(call: Call) -> None:
     assert content["devices"][0]["device"] == "cpu"
     engines = {row["cell"]: row for row in content["engines"]}
     assert engines["lstm"]["usable"] == "loop, fused"
+    assert engines["mingru"]["usable"] == "loop, scan"
     assert engines["feedforward"]["why not"].startswith("fused: torch has no fused kernel")
     assert all("recurra[" in one["add it with"] for one in content["missing"])  # extras at most
     shown = call("doctor").out

@@ -15,7 +15,8 @@ from recurra.errors import DataError, RunError, SettingsError
 
 TEXT = "The cat's hat , it said :\n\n  'tis the <unk> don't we'll  12,5 naïve 東京 \r\n\tἜργα ΟΔΟΣ İ 😀 e\u0301\n" * 3
 UNITS = ("char", "byte", "bpe", "word")
-texts = st.text(st.sampled_from([*sorted(set(TEXT)), "\x1c", "\u00a0", "\ud800", "ß", "!"]), max_size=60)
+signs = st.sampled_from([*sorted(set(TEXT)), "\x1c", "\u00a0", "\ud800", "ß", "!"])
+texts = st.lists(signs | st.sampled_from(["  ", "\n\n", "   b", "\n a", "'s"]), max_size=40).map("".join)
 
 
 def fitted(unit: str, text: str = TEXT, lowercase: bool = False, size: int = 300, count: int | None = 1) -> Symbols:
@@ -24,7 +25,9 @@ def fitted(unit: str, text: str = TEXT, lowercase: bool = False, size: int = 300
 
 @pytest.fixture(scope="module")
 def all_symbols() -> dict[str, Symbols]:
-    plain = {unit: fitted(unit) for unit in UNITS}
+    spaced = TEXT + "a   b \n\n  c\n\n\nd    e " * 20  # so that BPE learns runs of spaces too
+    plain = {unit: fitted(unit, spaced) for unit in UNITS}
+    assert {"  ", "\n\n"} <= set(plain["bpe"].names)
     return plain | {f"{unit} folded": fitted(unit, lowercase=True) for unit in ("char", "bpe", "word")}
 
 
@@ -114,6 +117,7 @@ def test_no_text_holds_the_beginning(unit: str) -> None:
     assert symbols.begin_id < len(symbols)
     assert len(symbols.names) == len(symbols)
     assert symbols.decode([symbols.begin_id]) == ""
+    assert symbols.decode([symbols.begin_id, *symbols.encode("The")]) == "The"
     assert symbols.begin_id in symbols.silent_ids
 
 

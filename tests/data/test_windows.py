@@ -57,6 +57,15 @@ def test_a_short_row_is_padded_at_its_end() -> None:
     assert {second.inputs.dtype, second.targets.dtype, second.lengths.dtype} == {torch.int64}
 
 
+def test_rows_that_go_on_read_the_symbol_before_them() -> None:
+    ids = SYMBOLS.encode("abcab")
+    rows = Rows(ids, np.array([0, 3, 5]), BEGIN, goes_on=True)
+    first, second = rows.windows([2, 1])
+    assert first.inputs[:, 0].tolist() == [BEGIN, ids[2]]
+    assert first.inputs[:, 1].tolist() == [ids[0], ids[3]]
+    assert [i for row in rows_read(rows, [first, second]) for i in row] == ids.tolist()
+
+
 def test_rows_begin_with_lines_where_lines_are_near() -> None:
     text = ("abcabca" + "\n") * 1000
     rows = cut_rows(SYMBOLS.encode(text), 7, SYMBOLS)

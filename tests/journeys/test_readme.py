@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md", "docs/recurrence.md", "docs/cells.md", "docs/classify.md", "docs/data.md", "docs/drop-ins.md",
+    "docs/streaming.md", "docs/certificate.md", "docs/tag.md",
 ]  # fmt: skip
 RECURRA = f"{sys.executable} -c 'import sys; from recurra.cli.main import main; sys.exit(main())'"
 
@@ -69,7 +70,10 @@ def test_the_table_of_cells_names_every_cell_and_counts_its_parameters() -> None
 def test_every_option_that_a_page_names_exists() -> None:
     from recurra.settings.options import options
 
-    known = {name.replace("_", "-") for name in options("classify")} | {
+    settings = {**options("classify"), **options("tag")}
+    known = {name.replace("_", "-") for name in settings} | {
+        f"no-{name.replace('_', '-')}" for name, option in settings.items() if option.type is bool
+    } | {
         "data", "out", "overwrite", "progress", "resume", "from", "json", "help", "no-header", "debug", "version",
     }  # fmt: skip
     for page in [*PAGES, "docs/course/README.md"]:

@@ -29,7 +29,7 @@ def taken(logits: Tensor, draws: list[float], **options: Any) -> list[int]:
 def test_the_token_is_where_the_running_sum_passes_the_draw() -> None:
     logits = logits_of(0.25, 0.0, 0.25, 0.5)
     assert taken(logits, [0.0, 0.2, 0.26, 0.49, 0.51, 0.99, 1 - 2**-53]) == [0, 0, 2, 2, 3, 3, 3]
-    assert taken(logits_of(0.5, 0.5, 0.0), [1 - 2**-53]) == [1]  # never a token that cannot come
+    assert taken(logits_of(0.25, 0.25, 0.25, 0.0), [1 - 2**-53]) == [2]  # never a token that cannot come
 
 
 def test_temperature_zero_takes_the_likeliest_and_the_lowest_id_where_several_tie() -> None:
@@ -49,6 +49,7 @@ def test_top_k_keeps_the_likeliest_and_the_lower_ids_where_they_tie() -> None:
     assert taken(logits, [0.0, 0.49, 0.51, 0.99], top_k=2) == [1, 1, 2, 2]
     assert taken(logits, [0.0], top_k=1) == [1]
     assert taken(logits, [0.05], top_k=99) == [0]
+    assert set(taken(torch.zeros(1, 1000), [i / 50 for i in range(50)], top_k=3)) == {0, 1, 2}
 
 
 def test_top_p_keeps_the_fewest_whose_sum_reaches_it_after_top_k() -> None:
@@ -167,7 +168,8 @@ def test_tokens_come_one_by_one() -> None:
         nonlocal calls
         calls += 1
 
-    model.decoder.register_forward_hook(count)
+    assert model.projection is not None
+    model.projection.register_forward_hook(count)
     stream = generate(model, torch.tensor([1]), length=5)
     next(stream), next(stream)
     assert calls == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import recurra.nn
-from recurra.errors import InputError, NotStreamable, ShapeError
+from recurra.errors import InputError, NotStreamable, ShapeError, StateError
 from recurra.laws.agreement import difference, within
 from recurra.nn import LayerSession, Recurrent
 from recurra.state import leaves
@@ -27,6 +29,10 @@ LAYERS: dict[str, Any] = {
     "Recurrent gru": lambda: Recurrent("gru", 3, 4, 2, dropout=0.4, recurrent_dropout=0.4, dtype=torch.float64).eval(),
     "Recurrent zoneout": lambda: Recurrent("lstm", 3, 4, 2, zoneout=0.3, dtype=torch.float64).eval(),
     "Recurrent loop": lambda: Recurrent("gru", 3, 4, 2, engine="loop", dtype=torch.float64),
+    "Recurrent mingru": lambda: Recurrent("mingru", 3, 4, 2, learned_state=True, dtype=torch.float64),
+    "Recurrent minlstm zoneout": lambda: Recurrent("minlstm", 3, 4, zoneout=0.3, dtype=torch.float64).eval(),
+    "Recurrent slstm": lambda: Recurrent("slstm", 3, 4, 2, residual=True, dtype=torch.float64),
+    "Recurrent projection": lambda: Recurrent("lstm_projection", 3, 4, 2, dtype=torch.float64),
     "Recurrent feedforward": lambda: Recurrent("feedforward", 3, 4, 2, dtype=torch.float64),
 }
 
@@ -198,3 +204,45 @@ def test_an_empty_batch_streams() -> None:
         session = module.stream()
         assert session.step(torch.randn(0, 3)).shape == (0, 4)
         assert session.push(torch.randn(0, 5, 3)).shape == (0, 5, 4)
+
+
+@pytest.mark.parametrize("name", [*LAYERS, "GRUCell"])
+def test_a_session_saved_and_taken_up_by_the_layer_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
+    module = layer(name) if name in LAYERS else recurra.nn.GRUCell(3, 4, dtype=torch.float64)
+    for rows, x in ((2, torch.randn(2, 9, 3, dtype=torch.float64)), (1, torch.randn(9, 3, dtype=torch.float64))):
+        session = module.stream()
+        session.push(x[..., :4, :])
+        session.save(tmp_path / "state")
+        later = copy.deepcopy(module).stream(tmp_path / "state")
+        assert {leaf.shape[0] for _, leaf in leaves(later.state)} <= {rows}
+        for t in range(4, 6):
+            assert torch.equal(later.step(x[..., t, :]), session.step(x[..., t, :]))
+        assert torch.equal(later.push(x[..., 6:, :]), session.push(x[..., 6:, :]))
+
+
+def test_a_state_of_another_layer_or_other_weights_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    session = recurra.nn.LSTM(3, 4).stream()
+    with pytest.raises(InputError, match="LSTM session, save: there is no state yet; make a step first"):
+        session.save(path)
+    session.step(torch.randn(3))
+    session.save(path)
+    with pytest.raises(StateError, match=r"state\.layers is 1 parts, expected 2 parts"):
+        recurra.nn.LSTM(3, 4, 2).stream(path)
+    with pytest.raises(StateError, match=r"layers\.0 is LSTMState\(hidden, cell\), expected GRUState\(hidden\)"):
+        Recurrent("gru", 3, 4).stream(str(path))
+    with pytest.raises(StateError, match=r"holds a state of the weights .*those of this LSTM are"):
+        recurra.nn.LSTM(3, 4).stream(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(StateError, match="is damaged"):
+        session._steps.module.stream(path)
+
+
+def test_a_sessions_state_holds_no_chunk_alive() -> None:
+    x = torch.randn(3, dtype=torch.float64)
+    for name in LAYERS:
+        session = layer(name).stream()
+        for read in (lambda one: one.push(torch.randn(500, 3, dtype=torch.float64)), lambda one: one.step(x)):
+            read(session)
+            for path, leaf in leaves(session.state):
+                assert leaf.untyped_storage().nbytes() == leaf.numel() * leaf.element_size(), (name, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -58,7 +59,7 @@ class _Reader(StoredFiles):
         if size not in (None, symbols):
             raise self.fault("size", f"{size}, the symbols of this run")
         begin_id = self.whole_number("begin_id", 0, symbols - 1)
-        seconds = self.content.get("seconds")
+        seconds: Any = self.content.get("seconds")
         if not finite(seconds):
             raise self.fault("seconds", "a number")
         orders: list[Order] = []

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from recurra.cli.show import print_json, table
 from recurra.standing import baseline_names, beside, not_beaten
 
-COUNTED = ("examples", "symbols")  # what the data are counted in
+COUNTED = ("examples", "tokens", "symbols")  # what the data are counted in
 
 
 def evaluate(
@@ -29,11 +29,11 @@ def evaluate(
         print_json(metrics)
         return
     plain = baseline_names(metrics)
-    counted = next(name for name in COUNTED if name in metrics)
-    rows = beside(metrics, [name for name in metrics if name != counted and not name.startswith("baseline_")])
+    counted = [name for name in COUNTED if name in metrics]
+    rows = beside(metrics, [name for name in metrics if name not in counted and not name.startswith("baseline_")])
     seconds = [metrics[f"baseline_{name}_seconds"] for name in plain]
     rows.append(["seconds of fitting", loaded.result["training_seconds"], *seconds])
     print(table(["metric", "model", *plain], rows))
-    print(f"{metrics[counted]:,} {counted}")
+    print(", ".join(f"{metrics[name]:,} {name}" for name in counted))
     if sentence := not_beaten(metrics, loaded.result["metric"]):
         print(sentence)

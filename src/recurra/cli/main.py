@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from recurra import __version__
+from recurra.cli.certify import certify
 from recurra.cli.configuration import config
 from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
@@ -21,6 +22,7 @@ from recurra.cli.evaluate import evaluate
 from recurra.cli.generate import generate
 from recurra.cli.info import info
 from recurra.cli.predict import predict
+from recurra.cli.processes import name_of_process, speaks
 from recurra.cli.runs import runs
 from recurra.cli.train import train_app
 from recurra.errors import RecurraError
@@ -37,7 +39,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (train_app, config, evaluate, predict, generate, info, runs, demo, doctor):
+for command in (train_app, config, evaluate, predict, generate, certify, info, runs, demo, doctor):
     app.command(command)
 app.register_install_completion_command(name="--install-completion", add_to_startup=True)
 
@@ -53,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exception(error)
         sentence, status = _answer(error)
-        if sentence:
-            print(f"recurra: {_printable(sentence)}", file=sys.stderr)
+        if sentence and speaks(error):
+            print(f"{name_of_process()}: {_printable(sentence)}", file=sys.stderr)
     return status or 0
 
 

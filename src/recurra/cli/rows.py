@@ -14,7 +14,7 @@ from recurra.errors import DataError, SettingsError
 if TYPE_CHECKING:
     from recurra.run import Run
 
-FormatName = Literal["text", "jsonl", "csv", "tsv", "parquet", "npz"]
+FormatName = Literal["text", "jsonl", "csv", "tsv", "parquet", "npz", "conllu", "conll"]
 
 STANDARD_INPUT = Path("-")
 PIPE_BYTES = 65536  # what one read of a pipe gives at most

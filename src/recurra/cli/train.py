@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Group, Parameter
 
 from recurra.cli.configuration import ConfigFile, fill_from_file, task_of
+from recurra.cli.processes import speaks
 from recurra.cli.show import facts, print_text, table
 from recurra.errors import SettingsError
 from recurra.settings.groups import DataSettings, ModelSettings, TextSettings, TrainingSettings
@@ -20,12 +21,14 @@ from recurra.settings.language import (
     SymbolSettings,
 )
 from recurra.settings.names import TASKS, Progress, TaskName, check_task, did_you_mean
+from recurra.settings.tagging import TaggedSettings, TaggerSettings, TagOptions, TagTrainingSettings, TokenSettings
 from recurra.settings.tasks import (
     ClassifyOptions,
     ClassifySettings,
     LanguageSettings,
     RegressOptions,
     RegressSettings,
+    TagSettings,
     TaskSettings,
 )
 from recurra.standing import baseline_names, beside, not_beaten
@@ -103,6 +106,21 @@ def regress(
 
 
 @train_app.command
+def tag(
+    *,
+    data: Annotated[TaggedSettings, _flat("Data", 2)] = TaggedSettings(),
+    tokens: Annotated[TokenSettings, _flat("Tokens", 3)] = TokenSettings(),
+    model: Annotated[TaggerSettings, _flat("Model", 4)] = TaggerSettings(),
+    training: Annotated[TagTrainingSettings, _flat("Training", 5)] = TagTrainingSettings(),
+    options: Annotated[TagOptions, _flat("Tagging", 6)] = TagOptions(),
+    run: Annotated[RunOptions, _flat("Run", 1)] = RunOptions(),
+) -> None:
+    """Tag tokens: parts of speech, names, any tag for each token of a sentence."""
+    settings = TagSettings(data=data, tokens=tokens, model=model, training=training, tag=options)
+    _train("tag", settings, run)
+
+
+@train_app.command
 def model(
     *,
     data: Annotated[CorpusSettings, _flat("Data", 2)] = CorpusSettings(),
@@ -166,6 +184,8 @@ def _train(task: TaskName, settings: TaskSettings, run: RunOptions) -> None:
 
 def _finish(run: Run) -> None:
     """The test metrics beside those of validation, and the folder on the last line."""
+    if not speaks():
+        return
     result = run.result
     measured = [name for name in result if f"valid_{name}" in result]
     rows = [[name, result[f"valid_{name}"], *values] for name, *values in beside(result, measured)]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from recurra.data.series_features import vectors
 from recurra.data.table import Table, listed
 from recurra.errors import DataError
-from recurra.settings.groups import DataSettings
+from recurra.settings.groups import DataSettings, TableSettings
 
 TARGET_NAMES = ("target", "label")
 INPUT_NAMES = ("input", "text")
@@ -15,7 +15,7 @@ SEQUENCE = "(sequence)"  # the input column of a table that was in long form
 Kind = Literal["text", "series", "vector"]
 
 
-def target_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
+def target_columns(table: Table, settings: TableSettings) -> tuple[str, ...]:
     """The target columns: those given, or the one that is called target or label.
 
     Raises:
@@ -33,7 +33,7 @@ def target_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
     )
 
 
-def input_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
+def input_columns(table: Table, settings: TableSettings) -> tuple[str, ...]:
     """The input columns: those given, the one called input or text, or the only one that is no target and no group.
 
     With an id they are the one that `recurra.data.long_form.sequences` made.
@@ -56,7 +56,7 @@ def input_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
     raise DataError(f"which column is the input? give --input with one of: {listed(table.columns)}", table.source)
 
 
-def input_column(table: Table, settings: DataSettings) -> str | None:
+def input_column(table: Table, settings: TableSettings) -> str | None:
     """The column that messages about an input name; None where an input is made of several cells.
 
     Raises:
@@ -66,7 +66,7 @@ def input_column(table: Table, settings: DataSettings) -> str | None:
     return names[0] if len(names) == 1 and not settings.id else None
 
 
-def inputs_of(table: Table, settings: DataSettings, *, faults_in_place: bool = False) -> list[Any]:
+def inputs_of(table: Table, settings: TableSettings, *, faults_in_place: bool = False) -> list[Any]:
     """One input a row: the cell of the input column, or the vector of several columns of numbers.
 
     Args:

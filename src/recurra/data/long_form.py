@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from recurra.data.encoded import shown
 from recurra.data.series_features import number
 from recurra.data.table import Place, Table, listed
 from recurra.errors import DataError
-from recurra.settings.groups import DataSettings
+from recurra.settings.groups import TableSettings
 
 ID_NAMES = (
     "id", "uid", "unique_id", "series_id", "sequence_id", "series", "sequence", "episode", "episode_id", "trial",
@@ -32,6 +32,8 @@ ID_NAMES = (
 
 Moment = int | float | datetime
 
+S = TypeVar("S", bound=TableSettings)
+
 
 class Keyed(NamedTuple):
     """A sequence with the id that its answer names; value may be the error that stands in its place."""
@@ -40,7 +42,7 @@ class Keyed(NamedTuple):
     value: Any
 
 
-def with_inputs(table: Table, settings: DataSettings) -> DataSettings:
+def with_inputs(table: Table, settings: S) -> S:
     """The settings with the input columns of a table in long form decided: those given, or all others of numbers.
 
     A column is one of numbers where more than half of its cells are: a faulty cell is refused later, with its line,
@@ -65,7 +67,7 @@ def with_inputs(table: Table, settings: DataSettings) -> DataSettings:
     return replace(settings, input=tuple(names))
 
 
-def sequences(table: Table, settings: DataSettings, *, labelled: bool = True) -> Table:
+def sequences(table: Table, settings: TableSettings, *, labelled: bool = True) -> Table:
     """One row an id, in order of first appearance, with the line of its first row; as it is where no id is named.
 
     Args:
@@ -84,7 +86,7 @@ def sequences(table: Table, settings: DataSettings, *, labelled: bool = True) ->
         return table
     if labelled:
         target_columns(table, settings)  # said here, where the table is still the user's own
-    owned = _rows_by_id(table, settings.id)
+    owned = rows_by_id(table, settings.id)
     columns: dict[str, list[Any]] = {settings.id: list(owned)}
     kept = {**dict.fromkeys(_targets(table, settings), "target"), settings.group: "group"} if labelled else {}
     for name, what in kept.items():
@@ -96,7 +98,7 @@ def sequences(table: Table, settings: DataSettings, *, labelled: bool = True) ->
     return Table(table.source, columns, [table.lines[i] for i in first], _sources(table, first))
 
 
-def keyed_sequences(table: Table, settings: DataSettings) -> list[Keyed]:
+def keyed_sequences(table: Table, settings: TableSettings) -> list[Keyed]:
     """For prediction: each id's sequence, or the error of one that cannot be read.
 
     Raises:
@@ -104,7 +106,7 @@ def keyed_sequences(table: Table, settings: DataSettings) -> list[Keyed]:
     """
     steps = _Steps(table, settings)
     found: list[Keyed] = []
-    for key, rows in _rows_by_id(table, settings.id).items():
+    for key, rows in rows_by_id(table, settings.id).items():
         try:
             found.append(Keyed(key, steps.of(rows)))
         except DataError as error:
@@ -112,7 +114,7 @@ def keyed_sequences(table: Table, settings: DataSettings) -> list[Keyed]:
     return found
 
 
-def check_one_row_each(table: Table, settings: DataSettings) -> None:
+def check_one_row_each(table: Table, settings: TableSettings) -> None:
     """Refuse a table in long form that was given as if each row were an example.
 
     It shows itself by a column called like an id, whose values repeat and whose rows share one target while a number
@@ -128,7 +130,7 @@ def check_one_row_each(table: Table, settings: DataSettings) -> None:
     if name is None or name in (*targets, settings.group) or not targets or set(targets) - set(table.columns):
         return
     try:
-        owned = list(_rows_by_id(table, name).values())
+        owned = list(rows_by_id(table, name).values())
     except DataError:
         return
     if len(owned) < 2 or 2 * len(owned) > len(table):
@@ -190,6 +192,39 @@ def moment(value: Any, place: Place) -> Moment:
     return value
 
 
+def ordered(table: Table, settings: TableSettings, rows: list[int]) -> list[int]:
+    """The rows of one id in the order of time, or of the file where no time is named.
+
+    Raises:
+        DataError: a time that cannot be used, or two that are the same.
+    """
+    name = settings.time
+    if not name:
+        if table.sources and len({table.sources[row] for row in rows}) > 1:
+            stray = next(row for row in rows if table.sources[row] != table.sources[rows[0]])
+            raise table.place(stray, settings.id).error(
+                f"this id is in {table.sources[rows[0]]} too, and without --time the order of its steps is not "
+                "known; give --time, or each file ids of its own"
+            )
+        return rows
+    values = table.columns[name]
+    times = [moment(values[row], table.place(row, name)) for row in rows]
+    for row, time in zip(rows, times, strict=True):
+        if _clock(time) != _clock(times[0]):
+            raise table.place(row, name).error(
+                f"is {_clock(time)}, and {_line(table, rows[0], row)} of the same id has {_clock(times[0])}; "
+                "give every row the same kind of time"
+            )
+    order: list[int] = sorted(range(len(rows)), key=times.__getitem__)
+    for before, after in pairwise(order):
+        if times[before] == times[after]:
+            raise table.place(rows[after], name).error(
+                f"is {_quoted(values[rows[after]])} as in {_line(table, rows[before], rows[after])} of the same "
+                "id; two steps need two times"
+            )
+    return [rows[place] for place in order]
+
+
 class _Steps:
     """The steps of one id, in the order of time.
 
@@ -198,7 +233,7 @@ class _Steps:
         settings: its input and time columns.
     """
 
-    def __init__(self, table: Table, settings: DataSettings) -> None:
+    def __init__(self, table: Table, settings: TableSettings) -> None:
         self._table, self._settings = table, settings
         self._columns = [_Cells(table, name) for name in with_inputs(table, settings).input]
         if settings.time:
@@ -210,35 +245,8 @@ class _Steps:
         Raises:
             DataError: a time or a cell that cannot be used.
         """
-        ordered = self._ordered(rows)
-        return np.stack([cells.of(ordered) for cells in self._columns], axis=1)
-
-    def _ordered(self, rows: list[int]) -> list[int]:
-        table, name = self._table, self._settings.time
-        if not name:
-            if table.sources and len({table.sources[row] for row in rows}) > 1:
-                stray = next(row for row in rows if table.sources[row] != table.sources[rows[0]])
-                raise table.place(stray, self._settings.id).error(
-                    f"this id is in {table.sources[rows[0]]} too, and without --time the order of its steps is not "
-                    "known; give --time, or each file ids of its own"
-                )
-            return rows
-        values = table.columns[name]
-        times = [moment(values[row], table.place(row, name)) for row in rows]
-        for row, time in zip(rows, times, strict=True):
-            if _clock(time) != _clock(times[0]):
-                raise table.place(row, name).error(
-                    f"is {_clock(time)}, and {_line(table, rows[0], row)} of the same id has {_clock(times[0])}; "
-                    "give every row the same kind of time"
-                )
-        order: list[int] = sorted(range(len(rows)), key=times.__getitem__)
-        for before, after in pairwise(order):
-            if times[before] == times[after]:
-                raise table.place(rows[after], name).error(
-                    f"is {_quoted(values[rows[after]])} as in {_line(table, rows[before], rows[after])} of the same "
-                    "id; two steps need two times"
-                )
-        return [rows[place] for place in order]
+        in_time = ordered(self._table, self._settings, rows)
+        return np.stack([cells.of(in_time) for cells in self._columns], axis=1)
 
 
 class _Cells:
@@ -267,7 +275,12 @@ def _number(value: Any, place: Place) -> float:
     return number(value, place)
 
 
-def _rows_by_id(table: Table, name: str) -> dict[Any, list[int]]:
+def rows_by_id(table: Table, name: str) -> dict[Any, list[int]]:
+    """The rows of each id, in order of first appearance.
+
+    Raises:
+        DataError: there is no such column, or an id is missing.
+    """
     owned: dict[Any, list[int]] = {}
     for row, value in enumerate(table.column(name)):
         owned.setdefault(identity(value, table.place(row, name)), []).append(row)
@@ -336,7 +349,7 @@ def _counts_rows(values: Sequence[Any]) -> bool:
     return first in ("0", "1") and len(values) > 1 and all(str(v) == str(i) for i, v in enumerate(values, int(first)))
 
 
-def _targets(table: Table, settings: DataSettings) -> tuple[str, ...]:
+def _targets(table: Table, settings: TableSettings) -> tuple[str, ...]:
     return settings.target or tuple(name for name in TARGET_NAMES if name in table.columns)[:1]
 
 

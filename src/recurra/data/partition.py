@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from recurra.data.table import Table, concatenate
 from recurra.errors import DataError, InputError
 from recurra.files import sha256
 from recurra.randomness import seed_of
-from recurra.settings.groups import DataSettings, SplitSettings, as_fraction
+from recurra.settings.groups import SplitSettings, TableSettings, as_fraction
+
+Gather = Callable[[Table, Any], Table]
+"""(table, settings) → one row a sequence."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,17 @@ class Parts:
     valid: Table
     test: Table
     files: tuple[FileRecord, ...]
-    settings: DataSettings
+    settings: Any
 
 
-def partition(settings: DataSettings, seed: int, given: Given | None = None, *, stratified: bool = True) -> Parts:
+def partition(
+    settings: TableSettings,
+    seed: int,
+    given: Given | None = None,
+    *,
+    stratified: bool = True,
+    gather: Gather | None = None,
+) -> Parts:
     """Read and cut the data of a run: the same rows for the same files and seed, on every machine.
 
     Args:
@@ -57,6 +68,7 @@ def partition(settings: DataSettings, seed: int, given: Given | None = None, *, 
         seed: chooses the rows of each part.
         given: data that came as Python objects.
         stratified: whether each part has its share of every target (labels; numbers are cut without regard to them).
+        gather: what makes sequences of a table with one row a step; None: series of numbers.
 
     Raises:
         DataError: a file or a row that cannot be used, too few rows or groups to cut, a group that is on two sides, or
@@ -73,11 +85,13 @@ def partition(settings: DataSettings, seed: int, given: Given | None = None, *, 
         whole = concatenate([_read(path, settings, "train", files) for path in settings.data])
     else:
         raise InputError("data: no data is given; name a file with --data FILE")
-    check_one_row_each(whole, settings)
-    settings = with_inputs(whole, settings)
-    whole = sequences(whole, settings)
-    test, whole = _part(whole, settings.test, given.test, "test", settings, seed, files, stratified)
-    valid, whole = _part(whole, settings.valid, given.valid, "valid", settings, seed, files, stratified)
+    if gather is None:
+        check_one_row_each(whole, settings)
+        settings, gather = with_inputs(whole, settings), sequences
+    whole = gather(whole, settings)
+    cut_off = partial(_part, settings=settings, seed=seed, files=files, stratified=stratified, gather=gather)
+    test, whole = cut_off(whole, settings.test, given.test, "test")
+    valid, whole = cut_off(whole, settings.valid, given.valid, "valid")
     if settings.group:
         sides = [
             ("training", whole, True),
@@ -89,7 +103,7 @@ def partition(settings: DataSettings, seed: int, given: Given | None = None, *, 
     return Parts(whole, valid, test, tuple(files), settings)
 
 
-def read_labelled(path: str | Path, settings: DataSettings, format: str | None = None) -> Table:
+def read_labelled(path: str | Path, settings: TableSettings, format: str | None = None) -> Table:
     """A labelled file in the format that the settings describe.
 
     Raises:
@@ -159,7 +173,7 @@ def check_recorded(
             )
 
 
-def _read(path: str, settings: DataSettings, split: str, files: list[FileRecord]) -> Table:
+def _read(path: str, settings: TableSettings, split: str, files: list[FileRecord]) -> Table:
     table = read_labelled(path, settings)
     files.append(FileRecord(str(Path(path).resolve()), sha256(Path(path)), len(table), split))
     return table
@@ -170,17 +184,19 @@ def _part(
     wanted: str,
     given: Any,
     name: str,
-    settings: DataSettings,
+    *,
+    settings: TableSettings,
     seed: int,
     files: list[FileRecord],
     stratified: bool,
+    gather: Gather,
 ) -> tuple[Table, Table]:
     """The part called `name`, and what is left."""
     if given is not None:
-        return sequences(table_from_python(given), settings), whole
+        return gather(table_from_python(given), settings), whole
     fraction = as_fraction(wanted)
     if fraction is None:
-        return sequences(_read(wanted, settings, name, files), settings), whole
+        return gather(_read(wanted, settings, name, files), settings), whole
     targets = label_values(whole, target_columns(whole, settings)) if stratified else None
     own_seed = seed_of(seed, name)
     if settings.group:

@@ -33,6 +33,7 @@ _TOKEN = re.compile(
     r"|[^\w\s]",  # any other sign, alone
     re.IGNORECASE,
 )
+_SETTLED = re.compile(rf"(?s:.*)[^\w{_MARKS}'’.,-]")  # a space, or a sign that is never part of a word
 
 
 class Tokenizer(Protocol):
@@ -40,6 +41,12 @@ class Tokenizer(Protocol):
 
     def tokenize(self, text: str) -> list[str]:
         """The tokens, in order; none for an empty text."""
+
+    def settled(self, text: str) -> int:
+        """Characters at the beginning of a lowercased text whose tokens no continuation changes.
+
+        For a text that comes in pieces: `tokenize(text[:n]) + tokenize(text[n:] + more) == tokenize(text + more)`.
+        """
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,11 @@ class WordTokenizer:
         text = text.lower() if self.lowercase else text
         # no token holds a space, so a text is split stretch by stretch, and most stretches have been seen before
         return list(chain.from_iterable(map(_TOKENS_OF.__getitem__, text.split())))
+
+    def settled(self, text: str) -> int:
+        """Up to the last space, or the last sign that stands alone whatever is beside it."""
+        found = _SETTLED.match(text)
+        return found.end() if found else 0
 
 
 class _TokensOf(dict[str, tuple[str, ...]]):
@@ -87,6 +99,10 @@ class CharTokenizer:
     def tokenize(self, text: str) -> list[str]:
         """`"No."` → `n`, `o`, `.`"""
         return list(text.lower() if self.lowercase else text)
+
+    def settled(self, text: str) -> int:
+        """All of them."""
+        return len(text)
 
 
 class BpeTokenizer:
@@ -133,6 +149,11 @@ class BpeTokenizer:
     def tokenize(self, text: str) -> list[str]:
         """Tokens in the library's spelling of bytes: a space is Ġ."""
         return list(self._tokenizer.encode(_cleaned(text, self.lowercase)).tokens)
+
+    def settled(self, text: str) -> int:
+        """All but the last two stretches that merges stay within: a letter after a `'` may yet become `'re`."""
+        stretches = self._tokenizer.pre_tokenizer.pre_tokenize_str(SURROGATES.sub("\ufffd", text))
+        return int(stretches[-2][1][0]) if len(stretches) > 1 else 0
 
     def ids(self, text: str) -> list[int]:
         """The library's own ids of the tokens, from 0."""

@@ -171,15 +171,20 @@ class TextFeatures:
             text = augment.blur(text, rng)
         tokens = self.tokenizer.tokenize(text)
         cut = max(0, len(tokens) - self.max_length)
-        tokens = tokens[: self.max_length]
+        return self.encode_tokens(tokens[: self.max_length], augment, rng)._replace(cut=cut)
+
+    def encode_tokens(
+        self, tokens: list[str], augment: Augment | None = None, rng: np.random.Generator | None = None
+    ) -> Encoded:
+        """Tokens as the tokenizer gives them, as numbers; none of them is cut."""
         ids = self.vocabulary.encode(tokens)
         if augment is not None and rng is not None:
             ids = augment.drop(ids, rng)
         if not self.char_ngrams:
-            return Encoded(EncodedText(ids, None, None), len(tokens), cut)
+            return Encoded(EncodedText(ids, None, None), len(tokens), 0)
         words = [_word_ngrams(token[:MOST_NGRAMS], self.ngram_buckets) for token in tokens]
         counts = np.array([len(word) for word in words], dtype=np.int64)
-        return Encoded(EncodedText(ids, _joined(words), counts), len(tokens), cut)
+        return Encoded(EncodedText(ids, _joined(words), counts), len(tokens), 0)
 
     def collate(self, inputs: Rows[Encoded]) -> Sequence:
         """Pad to the longest: values are token ids [B, T], or TextValues with n-grams."""

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recurra.demos.digits import digits
+from recurra.demos.hello import hello
 from recurra.demos.result import DemoResult
 from recurra.errors import RunError
 from recurra.files import make_folder
 from recurra.settings.names import Progress, check_name
 
-DEMOS: dict[str, Callable[[Path, Progress], DemoResult]] = {"digits": digits}
+DEMOS: dict[str, Callable[[Path, Progress], DemoResult]] = {"digits": digits, "hello": hello}
 
 
 def run(name: str, out: Path, progress: Progress = "none") -> DemoResult:

@@ -1,6 +1,7 @@
 """The laws of recurrence, measured on a module: how far two ways of the same computation are apart."""
 
 from recurra.laws.agreement import TOLERANCES, difference, within
+from recurra.laws.certificate import Certificate, Compared, certify_module
 from recurra.laws.recurrence import (
     LAWS,
     a_batch_row_equals_the_row_alone,
@@ -19,7 +20,10 @@ from recurra.laws.recurrence import (
 __all__ = [
     "LAWS",
     "TOLERANCES",
+    "Certificate",
+    "Compared",
     "a_batch_row_equals_the_row_alone",
+    "certify_module",
     "chunks_equal_whole",
     "difference",
     "engines_agree",

@@ -9,9 +9,12 @@ from recurra.models.language_model import (
     LanguageModelSteps,
 )
 from recurra.models.sequence_model import SequenceModel, SequenceModelState
+from recurra.models.steps import ClassifierSteps
+from recurra.models.tagger import Tagger, TokenInput
 
 __all__ = [
     "Classifier",
+    "ClassifierSteps",
     "LanguageModel",
     "LanguageModelLoss",
     "LanguageModelNoise",
@@ -19,4 +22,6 @@ __all__ = [
     "LanguageModelSteps",
     "SequenceModel",
     "SequenceModelState",
+    "Tagger",
+    "TokenInput",
 ]

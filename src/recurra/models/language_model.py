@@ -189,11 +189,11 @@ class LanguageModel(nn.Module):
         """
         weight = self.embedding.weight
 
-        def mask(shape: tuple[int, ...], rate: float) -> Tensor | None:
-            return dropout_mask(shape, rate, weight, generator) if rate else None
+        def mask(shape: tuple[int, ...], rate: float, rows: bool = True) -> Tensor | None:
+            return dropout_mask(shape, rate, weight, generator, rows=rows) if rate else None
 
         return LanguageModelNoise(
-            token=mask((self.vocabulary_size, 1), self.token_dropout),
+            token=mask((self.vocabulary_size, 1), self.token_dropout, rows=False),
             embedding=mask((batch_size, 1, self.embedding.embedding_dim), self.embedding_dropout),
             encoder=self.encoder.noise(batch_size, generator, steps=steps),
             output=mask((batch_size, 1, self.encoder.output_size), self.output_dropout),

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from recurra.errors import SettingsError
 from recurra.nn import Recurrent, RecurrentState, make_pooling
 from recurra.nn.door import Entered, Layout, enter
 from recurra.nn.layers import CellKind
+from recurra.nn.noise import dropout
 from recurra.settings.names import Initialization
 from recurra.state import State
 
@@ -131,9 +131,9 @@ class SequenceModel(nn.Module):
             self.encoder.check_streamable()
         outputs, encoded = self.encoder.run(entered, None if state is None else state.encoder)
         pooled, summary = self.pooling(
-            self._pooled(outputs, entered.values), entered.lengths, None if state is None else state.pooling
+            self.pooled(outputs, entered.values), entered.lengths, None if state is None else state.pooling
         )
-        logits = self.head(F.dropout(pooled, self.output_dropout, self.training))
+        logits = self.head(dropout(pooled, self.output_dropout, self.training))
         return logits, SequenceModelState(encoded, summary)
 
     def step(self, x: Tensor, state: SequenceModelState | None = None) -> tuple[Tensor, SequenceModelState]:
@@ -147,8 +147,9 @@ class SequenceModel(nn.Module):
             logits, state = self.step(x[None], state)
             return logits[0], state
         y, encoded = self.encoder.step(x, None if state is None else state.encoder)
-        pooled, summary = self.pooling.step(self._pooled(y, x), None if state is None else state.pooling)
-        return self.head(F.dropout(pooled, self.output_dropout, self.training)), SequenceModelState(encoded, summary)
+        pooled, summary = self.pooling.step(self.pooled(y, x), None if state is None else state.pooling)
+        return self.head(dropout(pooled, self.output_dropout, self.training)), SequenceModelState(encoded, summary)
 
-    def _pooled(self, outputs: Tensor, inputs: Tensor) -> Tensor:
+    def pooled(self, outputs: Tensor, inputs: Tensor) -> Tensor:
+        """What the pooling reads: the outputs of the layers, with the inputs behind them where they are pooled too."""
         return torch.cat([outputs, inputs], -1) if self.pool_inputs else outputs

@@ -1,6 +1,8 @@
 """Modules over sequences, built from cells."""
 
+from recurra.nn.characters import CharacterEncoder
 from recurra.nn.conversion import from_torch, to_torch
+from recurra.nn.crf import ConditionalRandomField, Legal, viterbi
 from recurra.nn.dropin import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from recurra.nn.frontends import TokenEmbedding, TokenNgrams, VectorInput
 from recurra.nn.initialization import initialize
@@ -24,11 +26,14 @@ __all__ = [
     "RNN",
     "AttentionPooling",
     "BidirectionalState",
+    "CharacterEncoder",
+    "ConditionalRandomField",
     "GRUCell",
     "JoinedPooling",
     "LSTMCell",
     "LastPooling",
     "LayerSession",
+    "Legal",
     "MaxPooling",
     "MeanPooling",
     "Noise",
@@ -43,4 +48,5 @@ __all__ = [
     "initialize",
     "make_pooling",
     "to_torch",
+    "viterbi",
 ]

@@ -70,7 +70,7 @@ class Direction(nn.Module):
         if self.recurrent_dropout:
             hidden = dropout_mask(tuple(state.hidden.shape), self.recurrent_dropout, like, generator)
         if self.weight_dropout:
-            weight = dropout_mask(tuple(self.cell.weight_hh.shape), self.weight_dropout, like, generator)  # type: ignore[arg-type]
+            weight = dropout_mask(tuple(self.cell.weight_hh.shape), self.weight_dropout, like, generator, rows=False)  # type: ignore[arg-type]
         if self.zoneout:
             held = map_state(
                 lambda leaf: zoneout_mask((batch_size, steps, *leaf.shape[1:]), self.zoneout, like, generator),

@@ -7,6 +7,7 @@ Everything else is torch's: arguments, names of weights, results, errors, warnin
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import nn
@@ -48,21 +49,22 @@ def as_torch(module: DropIn) -> nn.Module:
 
 
 class _Layer(DropIn):
-    def stream(self: Any, state: State | None = None) -> LayerSession:
+    def stream(self: Any, state: State | str | Path | None = None) -> LayerSession:
         """A live sequence through this layer, with a state of its own.
 
         Args:
-            state: to begin from, as a session's `state`; None: zeros.
+            state: to begin from: a session's `state`, or the path of one that a session saved; None: zeros.
 
         Raises:
             NotStreamable: the layer is bidirectional.
             InputError: in training, where dropout between layers would act.
+            StateError: the file is missing, damaged or of another layer.
         """
         return LayerSession(TorchSteps(self), state)
 
 
 class _Cell(DropIn):
-    def stream(self: Any, state: State | None = None) -> LayerSession:
+    def stream(self: Any, state: State | str | Path | None = None) -> LayerSession:
         """A live sequence through this cell, with a state of its own; `state` is what to begin from, None: zeros."""
         return LayerSession(CellSteps(self), state)
 

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from recurra.nn.noise import dropout_mask
+from recurra.nn.noise import dropout, dropout_mask
 
 PAD = 0  # row of every table that padding points to; it stays zero
 
@@ -70,4 +69,4 @@ class VectorInput(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """[B, T, D] → the same."""
-        return F.dropout(values, self.dropout, self.training)
+        return dropout(values, self.dropout, self.training)

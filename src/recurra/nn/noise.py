@@ -6,10 +6,13 @@ A mask is either multiplied (0, or 1 / (1 − p) so that the expectation stays) 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from recurra.randomness import drawn_rows
 from recurra.state import State, map_state, select
 
 
@@ -78,12 +81,26 @@ class Noise:
         return Noise(tuple(map(take, self.layers)))
 
 
-def dropout_mask(shape: tuple[int, ...], rate: float, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """A mask to multiply with: 0 with probability `rate`, else 1 / (1 − rate), on like's device and in its dtype."""
-    keep = torch.rand(shape, device=like.device, generator=generator) >= rate
-    return keep.to(like.dtype) / (1 - rate)
+def dropout_mask(
+    shape: tuple[int, ...], rate: float, like: Tensor, generator: torch.Generator | None = None, *, rows: bool = True
+) -> Tensor:
+    """A mask to multiply with: 0 with probability `rate`, else 1 / (1 − rate), on like's device and in its dtype.
+
+    Args:
+        rows: the first dimension is the row of a batch; False for a mask of weights, which all rows share.
+    """
+    draw = partial(torch.rand, device=like.device, generator=generator)
+    uniform = drawn_rows(draw, shape) if rows else draw(shape)
+    return (uniform >= rate).to(like.dtype) / (1 - rate)
 
 
 def zoneout_mask(shape: tuple[int, ...], rate: float, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """A bool mask, True with probability `rate`."""
-    return torch.rand(shape, device=like.device, generator=generator) < rate
+    """A bool mask, True with probability `rate`; the first dimension is the row of a batch."""
+    return drawn_rows(partial(torch.rand, device=like.device, generator=generator), shape) < rate
+
+
+def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
+    """`F.dropout` of x [B, …], whose noise goes with the row: use it wherever the first dimension is the row."""
+    if not (training and rate):
+        return x
+    return x * drawn_rows(lambda shape: F.dropout(x.new_ones(shape), rate), tuple(x.shape))

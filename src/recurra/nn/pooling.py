@@ -91,7 +91,12 @@ class Pooling(nn.Module, ABC):
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One step: x [B, D] → the answer so far."""
-        return self(x[:, None], None, state)  # type: ignore[no-any-return]
+        state = self.advance(self.initial_state(x.shape[0], x) if state is None else state, x)
+        return self.read(state), state
+
+    def advance(self, state: State, x: Tensor) -> State:
+        """The state after one more step, x [B, D], of every row: `update` without what only many steps need."""
+        return self.update(state, x[:, None], torch.ones(x.shape[0], dtype=torch.int64)) if x.shape[0] else state
 
 
 class LastPooling(Pooling):
@@ -121,6 +126,9 @@ class LastPooling(Pooling):
             last = torch.cat([last[:, : own.start], first, last[:, own.stop :]], -1)
         return LastState(torch.where((count > 0)[:, None], last, state.last), state.steps + count)
 
+    def advance(self, state: LastState, x: Tensor) -> LastState:
+        return super().advance(state, x) if self.bidirectional else LastState(x, state.steps + 1)
+
     def read(self, state: LastState) -> Tensor:
         return state.last
 
@@ -135,6 +143,9 @@ class MeanPooling(Pooling):
         total = _valid(values, lengths, 0.0).sum(1)
         return MeanState(state.total + total, state.steps + lengths.to(values.device))
 
+    def advance(self, state: MeanState, x: Tensor) -> MeanState:
+        return MeanState(state.total + x, state.steps + 1)
+
     def read(self, state: MeanState) -> Tensor:
         return state.total / state.steps.clamp(min=1)[:, None]
 
@@ -148,6 +159,9 @@ class MaxPooling(Pooling):
     def update(self, state: MaxState, values: Tensor, lengths: Tensor) -> MaxState:
         highest = _valid(values, lengths, -torch.inf).amax(1)
         return MaxState(torch.maximum(state.maximum, highest), state.steps + lengths.to(values.device))
+
+    def advance(self, state: MaxState, x: Tensor) -> MaxState:
+        return MaxState(torch.maximum(state.maximum, x), state.steps + 1)
 
     def read(self, state: MaxState) -> Tensor:
         return torch.where((state.steps > 0)[:, None], state.maximum, 0.0)
@@ -203,6 +217,9 @@ class JoinedPooling(Pooling):
     def update(self, state: JoinedState, values: Tensor, lengths: Tensor) -> JoinedState:
         pairs = zip(self._each(), state.parts, strict=True)
         return JoinedState(tuple(part.update(one, values, lengths) for part, one in pairs))
+
+    def advance(self, state: JoinedState, x: Tensor) -> JoinedState:
+        return JoinedState(tuple(part.advance(one, x) for part, one in zip(self._each(), state.parts, strict=True)))
 
     def read(self, state: JoinedState) -> Tensor:
         return torch.cat([part.read(one) for part, one in zip(self._each(), state.parts, strict=True)], -1)

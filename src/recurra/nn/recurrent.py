@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Several
+from pathlib import Path
 from typing import Any, Self, cast, get_args
 
 import torch
@@ -241,16 +242,18 @@ class Recurrent(nn.Module):
             final.append(end)
         return x, RecurrentState(tuple(final))
 
-    def stream(self, state: RecurrentState | None = None) -> LayerSession:
+    def stream(self, state: RecurrentState | str | Path | None = None) -> LayerSession:
         """A live sequence through these layers, with a state of its own: the quick way to step.
 
         Args:
-            state: to begin from, as `forward`, `step` or another session gave it; None: the initial one.
+            state: to begin from: as `forward`, `step` or another session gave it, or the path of one that a session
+                saved; None: the initial one.
 
         Raises:
             NotStreamable: the layers are bidirectional.
             InputError: in training, where dropouts would act.
             ShapeError: the state is not one of this layer.
+            StateError: the file is missing, damaged or of another layer.
         """
         return LayerSession(RecurrentSteps(self), state)
 

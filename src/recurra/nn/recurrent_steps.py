@@ -12,7 +12,7 @@ from recurra.errors import InputError
 from recurra.nn.dilation import oldest, pushed
 from recurra.nn.door import Entered
 from recurra.nn.states import RecurrentState
-from recurra.state import State
+from recurra.state import State, owned
 
 if TYPE_CHECKING:
     from recurra.nn.recurrent import Recurrent
@@ -22,7 +22,8 @@ class RecurrentSteps:
     """The layers of a `Recurrent` in one direction, as in evaluation."""
 
     def __init__(self, layer: Recurrent) -> None:
-        self.layer, self.name, self.input_size = layer, type(layer).__name__, layer.input_size
+        self.module = self.layer = layer
+        self.name, self.input_size = type(layer).__name__, layer.input_size
         self._stack = [directions[0] for directions in layer.stack()]
         self._silence = layer.silence()
 
@@ -50,6 +51,7 @@ class RecurrentSteps:
             read = begin if one.dilation == 1 else oldest(begin)
             if one.zoneout or select_engine(self.layer.engine, one.cell) == "loop":
                 above, end = one.move(x, read, self._silence.layers[number].directions[0])
+                end = owned(end)  # a cell may give views of what it computed; torch's functions do not
             else:
                 above, end = single_cell(one.cell, x, read)
             if one.dilation > 1:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from recurra.errors import ShapeError
-from recurra.state import State, check_state, leaves
+from recurra.errors import InputError, ShapeError
+from recurra.state import State, batch_size, check_state, owned
+from recurra.state_file import load_state, save_state, weights_digest
 
 
 class Steps(Protocol):
@@ -21,6 +23,10 @@ class Steps(Protocol):
 
     name: str
     input_size: int
+
+    @property
+    def module(self) -> nn.Module:
+        """The layer."""
 
     def check(self) -> None:
         """Refuse a layer that cannot go step by step, or whose dropouts would act.
@@ -50,7 +56,8 @@ class LayerSession:
 
     Args:
         steps: the layer.
-        state: to begin from, as another session's `state`; None: the layer's initial state.
+        state: to begin from: another session's `state`, or the path of one that a session saved; None: the layer's
+            initial state.
 
     Example:
         >>> session = LSTM(64, 64).stream()
@@ -58,10 +65,14 @@ class LayerSession:
         >>> outputs = session.push(torch.randn(10, 64))  # ten more steps
     """
 
-    def __init__(self, steps: Steps, state: State | None = None) -> None:
+    def __init__(self, steps: Steps, state: State | str | Path | None = None) -> None:
         steps.check()
-        self._steps, self._state = steps, state
-        self._batch_size = None if state is None else _batch_size(state)
+        self._steps = steps
+        if isinstance(state, str | Path):
+            weights = weights_digest(steps.module)
+            state = load_state(state, like=steps.initial_state(1), weights=weights, name=f"this {steps.name}")
+        self._state = state
+        self._batch_size = batch_size(state) if isinstance(state, tuple) else None
         if state is not None:
             check_state(state, steps.initial_state(self._batch_size or 0), f"{steps.name}.stream")
 
@@ -109,7 +120,8 @@ class LayerSession:
                 y, _ = self._steps.step(x.new_zeros(x.shape[0], x.shape[2]), state)
                 outputs, self._state = y[:, None][:, :0], state
             else:
-                outputs, self._state = self._steps.run(x, state)
+                outputs, state = self._steps.run(x, state)
+                self._state = owned(state)
         self._batch_size = x.shape[0]
         return outputs[0] if one else outputs
 
@@ -122,6 +134,20 @@ class LayerSession:
         other = LayerSession(self._steps, self._state)  # a step makes a new state and never writes into the old one
         other._batch_size = self._batch_size
         return other
+
+    def save(self, path: str | Path) -> None:
+        """Keep the state in a file: `layer.stream(path)` goes on from it, in another process too.
+
+        Args:
+            path: of the file, safetensors by its kind; one of that name is replaced.
+
+        Raises:
+            InputError: no step was made yet, or the folder does not exist.
+            WorkError: the disk is full or fails.
+        """
+        if self._state is None:
+            raise InputError(f"{self._steps.name} session, save: there is no state yet; make a step first")
+        save_state(path, self._state, weights=weights_digest(self._steps.module))
 
     def _enter(self, x: Tensor, unbatched: int, where: str, expected: str) -> tuple[Tensor, State]:
         """x with a batch dimension, and the state before it."""
@@ -146,9 +172,3 @@ class LayerSession:
                 f"{self._batch_size}; call reset() to begin anew, or open a session for each"
             )
         return x, steps.initial_state(x.shape[0]) if self._state is None else self._state
-
-
-def _batch_size(state: State) -> int | None:
-    """Rows of a state; None where nothing can say so."""
-    first = next((leaf for _, leaf in leaves(state)), None) if isinstance(state, tuple) else None
-    return None if first is None or first.dim() == 0 else first.shape[0]

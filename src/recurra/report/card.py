@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from recurra.files import write_whole
+from recurra.report.certificate_section import section
 from recurra.report.text import readable, shorten
 from recurra.run import Run
+from recurra.run.certificate import Certified
 from recurra.settings.options import flat, options
 from recurra.standing import baseline_names, not_beaten
 from recurra.tasks import TaskTraining
@@ -72,8 +74,7 @@ def card(run: Run, training: TaskTraining, words: CardWords) -> str:
         *_settings(run, words),
         "## Limits",
         _bullets(words.limits or ["None was measured beyond the scores."]),
-        "## Certificate",
-        "Not certified.",
+        section(Certified("none", {})),
         "## Use",
         words.use,
     ]

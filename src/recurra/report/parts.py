@@ -31,8 +31,12 @@ def curves_picture(run: Run, training: TaskTraining, history: list[dict[str, Any
 
 def lengths_picture(run: Run, training: ManyToOneTraining) -> Picture:
     """How long the training sequences are, drawn and saved."""
-    lengths = training.train.lengths
     unit = UNIT_WORDS[run.settings.text.unit] if run.reads_text else "steps"
+    return drawn_lengths(run, training.train.lengths, unit)
+
+
+def drawn_lengths(run: Run, lengths: list[int], unit: str) -> Picture:
+    """Lengths counted in a unit, drawn and saved."""
     png = save_plot(run.path, "lengths", length_histogram(lengths, unit), *length_numbers(lengths))
     return Picture("Lengths", png, "Histogram of the lengths of the training sequences")
 

@@ -12,12 +12,14 @@ from recurra.run.plain import load_baselines, save_baselines
 from recurra.run.run import Run
 from recurra.run.saving import beginning_digests, save_beginning, save_end
 from recurra.run.table_run import TableRun
+from recurra.run.tag_run import TagRun
 
 __all__ = [
     "DECISIVE",
     "LanguageRun",
     "Run",
     "TableRun",
+    "TagRun",
     "beginning_digests",
     "load_baselines",
     "load_beginning",

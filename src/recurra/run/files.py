@@ -22,6 +22,7 @@ LIMITS = {  # the most that is read of each file
     "tokenizer.json": 256 * MEGABYTE,
     "result.json": 16 * MEGABYTE,
     "manifest.json": MEGABYTE,
+    "certificate.json": MEGABYTE,
     "model.safetensors": 16384 * MEGABYTE,
     "baselines.json": 256 * MEGABYTE,
     "baselines.safetensors": 256 * MEGABYTE,

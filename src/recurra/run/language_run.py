@@ -18,7 +18,9 @@ from recurra.errors import DataError, InputError, RecurraError, SettingsError
 from recurra.models.generation import generate
 from recurra.run.run import Run
 from recurra.settings.tasks import LanguageSettings
+from recurra.streaming import Session, SessionState
 from recurra.tasks import Continuation, Model
+from recurra.tasks.language_stream import language_session
 
 TEXT_COLUMNS = ("text", "input", "prompt")
 DIGITS = 6  # of a probability or a loss: what lies beyond changes with threads
@@ -143,6 +145,31 @@ class LanguageRun(Run):
             without=self._task.silent,
         )
         return self._decoded(tokens, prompt)
+
+    def stream(
+        self,
+        state: SessionState | str | Path | None = None,
+        *,
+        seed: int = 0,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+    ) -> Session:
+        """A live text: `push` a piece, or `step` one symbol; each is answered by what follows, and a symbol drawn.
+
+        Args:
+            state: to begin from: another session's `state`, or the path of one that a session saved, draws and all;
+                None: from the beginning of a text.
+            seed, temperature, top_k, top_p: of the draws, as in `generate`.
+
+        Raises:
+            SettingsError: an option out of range.
+            StateError: the file is missing, damaged, or of another run.
+            ShapeError: the state is not one of this run.
+        """
+        return language_session(
+            self._task, state, str(self.path), seed=seed, temperature=temperature, top_k=top_k, top_p=top_p
+        )
 
     def unseen(self, prompt: str) -> tuple[str, ...]:
         """Symbols of a text that training never saw, and the model reads as unknown."""

@@ -11,10 +11,13 @@ from typing import Any
 import torch
 
 from recurra.data.partition import FileRecord
+from recurra.errors import NotStreamable
 from recurra.html import html_table
+from recurra.run.certificate import certified
 from recurra.run.files import BASELINES
 from recurra.run.plain import load_baselines
 from recurra.standing import baseline_names
+from recurra.streaming import Session
 from recurra.tasks import Task
 
 
@@ -102,6 +105,20 @@ class Run(ABC):
     def test_inputs(self, test: Any, count: int) -> list[Any]:
         """Some inputs of the test data, as `predict_rows` takes them."""
 
+    def stream(self, state: Any = None) -> Session:
+        """A live sequence through the whole run: preprocessing, model and answer.
+
+        Args:
+            state: to begin from: another session's `state`, or the path of one that a session saved; None: from the
+                beginning.
+
+        Raises:
+            NotStreamable: the model needs whole sequences, or the task has no stream.
+            StateError: the file is missing, damaged, or of another run.
+            ShapeError: the state is not one of this run.
+        """
+        raise NotStreamable(f"{self.path}: a {self.task} run has no stream; use predict")
+
     @property
     def needs_whole_input(self) -> bool:
         """Whether a row alone is no input."""
@@ -123,6 +140,7 @@ class Run(ABC):
             **self.facts(),
             "parameters": sum(one.numel() for one in self._task.model.parameters()),
             **{key: self.result[key] for key in (*self._task.metrics, "training_seconds") if key in self.result},
+            "certificate": certified(self.path).words,
             "data": [asdict(record) for record in self.files],
         }
 

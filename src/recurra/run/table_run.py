@@ -20,7 +20,9 @@ from recurra.errors import DataError, InputError, RecurraError
 from recurra.metrics import ClassificationMetrics
 from recurra.run.run import Run
 from recurra.settings.tasks import ManyToOneSettings
+from recurra.streaming import Session, SessionState
 from recurra.tasks import Classify, ManyToOne
+from recurra.tasks.streams import session_of
 
 
 class TableRun(Run):
@@ -100,6 +102,22 @@ class TableRun(Run):
             answers.append(answer)
         keys = {} if table is given else {self.settings.data.id: table.column(self.settings.data.id)}
         return in_kind_of(inputs, answers, keys)
+
+    def stream(self, state: SessionState | str | Path | None = None) -> Session:
+        """A live sequence: `step(x)` a time step, `push(chunk)` several, or a piece of text; each answers.
+
+        Every answer is that of `predict` on all input so far, save that max_length cuts nothing.
+
+        Args:
+            state: to begin from: another session's `state`, or the path of one that a session saved; None: from the
+                beginning.
+
+        Raises:
+            NotStreamable: the model is bidirectional, or reads single vectors.
+            StateError: the file is missing, damaged, or of another run.
+            ShapeError: the state is not one of this run.
+        """
+        return session_of(self._task, state, str(self.path))
 
     def predict_rows(self, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
         """A dictionary fit for JSON for each row: label and probabilities, value, or error.

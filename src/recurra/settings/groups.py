@@ -53,7 +53,7 @@ class SplitSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSettings(SplitSettings):
+class TableSettings(SplitSettings):
     """Which tables, and how they are read and cut."""
 
     data: tuple[str, ...] = ()
@@ -72,8 +72,6 @@ class DataSettings(SplitSettings):
     """Character between fields. Default: a tab for .tsv, a comma for .csv."""
     header: bool = True
     """Whether the first line of a CSV or TSV names the columns; without it they are called 1, 2, …"""
-    input_kind: InputKind = "auto"
-    """What an input is: a text, a series of numbers or vectors, or a single vector (one to one)."""
     max_length: int = 0
     """Longest sequence kept, in tokens or steps; 0: the 99.9th percentile of the training data, at most 4096."""
 
@@ -83,11 +81,6 @@ class DataSettings(SplitSettings):
         _require(self.max_length >= 0, f"max_length: {self.max_length} is below 0 (0 chooses by the data)", found)
         _require(len(self.delimiter) <= 1, f"delimiter: {self.delimiter!r} is not one character", found)
         _require(not self.time or bool(self.id), "time: it orders the rows of an id; give --id too", found)
-        _require(
-            not self.id or self.input_kind in ("auto", "series"),
-            f"input_kind: with --id every input is a series, not a {self.input_kind}; leave it out",
-            found,
-        )
         found += self._columns_of_two_uses()
         return found
 
@@ -100,6 +93,24 @@ class DataSettings(SplitSettings):
                 other = uses.setdefault(column, name) if column else name
                 together = other == name or (other, name) in (("id", "group"), ("time", "input"), ("group", "input"))
                 _require(together, f"{name}: the column {column!r} is {other} already; name another", found)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(TableSettings):
+    """Which tables, how they are read and cut, and what an input is."""
+
+    input_kind: InputKind = "auto"
+    """What an input is: a text, a series of numbers or vectors, or a single vector (one to one)."""
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with these values, a sentence each."""
+        found = super().problems()
+        _require(
+            not self.id or self.input_kind in ("auto", "series"),
+            f"input_kind: with --id every input is a series, not a {self.input_kind}; leave it out",
+            found,
+        )
         return found
 
 
@@ -366,6 +377,7 @@ __all__ = [
     "LayersSettings",
     "ModelSettings",
     "SplitSettings",
+    "TableSettings",
     "TextSettings",
     "TrainingSettings",
     "as_fraction",

@@ -10,11 +10,12 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from recurra.settings.names import check_task
-from recurra.settings.tasks import ClassifySettings, LanguageSettings, RegressSettings, TaskSettings
+from recurra.settings.tasks import ClassifySettings, LanguageSettings, RegressSettings, TagSettings, TaskSettings
 
 SETTINGS: dict[str, type[TaskSettings]] = {
     "classify": ClassifySettings,
     "regress": RegressSettings,
+    "tag": TagSettings,
     "model": LanguageSettings,
 }
 

@@ -21,6 +21,7 @@ from recurra.settings.language import (
     SymbolSettings,
 )
 from recurra.settings.names import ClassWeights, RegressionLoss
+from recurra.settings.tagging import TaggedSettings, TaggerSettings, TagOptions, TagTrainingSettings, TokenSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +104,17 @@ class RegressSettings(ManyToOneSettings):
     """Everything that makes a regression run."""
 
     regress: RegressOptions = field(default_factory=RegressOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagSettings(TaskSettings):
+    """Everything that makes a tagging run."""
+
+    data: TaggedSettings = field(default_factory=TaggedSettings)
+    tokens: TokenSettings = field(default_factory=TokenSettings)
+    model: TaggerSettings = field(default_factory=TaggerSettings)
+    training: TagTrainingSettings = field(default_factory=TagTrainingSettings)
+    tag: TagOptions = field(default_factory=TagOptions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,13 @@ from recurra.tasks.examples import Examples, Score
 from recurra.tasks.many_to_one import ManyToOne
 from recurra.tasks.model import Continuation, Model
 from recurra.tasks.regress import Estimate, Regress
+from recurra.tasks.tag import Tag, Tagged
+from recurra.tasks.tag_examples import TaggedExamples, TagScore
+from recurra.tasks.tag_training import TagTraining
 from recurra.tasks.task import Task, TaskTraining
 from recurra.tasks.training import ManyToOneTraining
 
-TASKS: dict[str, type[Task]] = {"classify": Classify, "regress": Regress, "model": Model}
+TASKS: dict[str, type[Task]] = {"classify": Classify, "regress": Regress, "tag": Tag, "model": Model}
 
 __all__ = [
     "TASKS",
@@ -22,6 +25,11 @@ __all__ = [
     "Prediction",
     "Regress",
     "Score",
+    "Tag",
+    "TagScore",
+    "TagTraining",
+    "Tagged",
+    "TaggedExamples",
     "Task",
     "TaskTraining",
 ]

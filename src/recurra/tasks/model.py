@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recurra.baselines import ORDERS, NgramModel, fit_ngrams, ngrams_from_files, ngrams_to_files
-from recurra.data.corpus import Corpus, Text, Window, check_length, cut_rows, read_corpus, window_lengths
+from recurra.data.corpus import Corpus, Text, Window, cut_rows, read_corpus, window_lengths
 from recurra.data.partition import FileRecord, Given
 from recurra.data.symbols import Symbols, symbols_from_json
 from recurra.errors import DataError, SettingsError
@@ -26,7 +26,8 @@ from recurra.state import detach, leaves, map_state, merge
 from recurra.tasks.task import Task, TaskTraining
 from recurra.tasks.warm_start import structure_of, take_weights
 
-LARGEST_EMBEDDING = 256  # where embedding_size is left to us
+FEW_FEATURES = 64  # of an embedding of characters or bytes, where embedding_size is left to us
+LARGEST_EMBEDDING = 256  # of other units
 EVALUATION_ROWS = 32  # read side by side
 WARM_UP = 256  # symbols that a row reads, uncounted, before those it is scored on
 SHORTEST_ROW = 1024  # symbols of a text that make a row of its own worth it
@@ -102,7 +103,8 @@ class Model(Task):
 
     def __init__(self, settings: LanguageSettings, symbols: Symbols, device: torch.device | str = "cpu") -> None:
         text, layers = settings.text, settings.model
-        size = text.embedding_size or min(layers.hidden_size, LARGEST_EMBEDDING)
+        few = settings.text.unit in ("char", "byte")
+        size = text.embedding_size or min(layers.hidden_size, FEW_FEATURES if few else LARGEST_EMBEDDING)
         layers = replace(layers, cell=layers.cell or "lstm", num_layers=layers.layers)
         settings = replace(settings, text=replace(text, embedding_size=size), model=layers)
         super().__init__(settings, device)
@@ -131,7 +133,6 @@ class Model(Task):
             encoding=data.encoding,
             symbols=None if known is None else known.symbols,
         )
-        check_length(corpus, min(settings.language.bptt_length, 2) or 2)
         return CorpusParts(corpus, data)
 
     @classmethod
@@ -380,7 +381,7 @@ class ModelTraining(TaskTraining):
         if not tensors:
             self._state = None
             return
-        like = self.model.initial_state(len(self.rows))
+        like = self.model.initial_state(len(next(iter(tensors.values()))))  # of several processes each has its rows
         expected = dict(leaves(like))
         if {name: one.shape for name, one in tensors.items()} != {name: one.shape for name, one in expected.items()}:
             raise ValueError("the state that it carries is not one of this model")

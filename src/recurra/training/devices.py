@@ -11,21 +11,29 @@ from recurra.errors import SettingsError
 from recurra.settings.names import Precision
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, local_rank: int = 0, processes: int = 1) -> torch.device:
     """The device of a name: auto, cpu, cuda, cuda:N or mps.
 
-    auto is a CUDA device where there is one, else the CPU; mps, which has no float64, is taken only by name.
+    auto is a CUDA device where there is one, else the CPU; mps, which has no float64, is taken only by name. Of
+    several processes on a machine each has a CUDA device of its own, or all share the CPU.
+
+    Args:
+        name: of a device.
+        local_rank: number of this process on its machine.
+        processes: on this machine.
 
     Raises:
-        SettingsError: the name is not known, or this machine has no such device.
+        SettingsError: the name is not known, or this machine has no such device, or too few of them.
     """
     kind, _, index = name.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
         raise SettingsError(f"device: {name!r} is none of auto, cpu, cuda, cuda:N, mps")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
+    if processes > 1:
+        _check_shared(name, kind, processes)
     if kind == "cuda":
-        return _cuda(name, int(index or 0))
+        return _cuda(name, int(index or local_rank))
     if kind == "mps" and not torch.backends.mps.is_available():
         raise SettingsError("device: mps is not available here; give auto or cpu")
     return torch.device(kind)
@@ -78,6 +86,17 @@ def seed_generators(device: torch.device, seed: int) -> None:
             torch.cuda.manual_seed(seed)
     elif device.type == "mps":
         torch.mps.manual_seed(seed)
+
+
+def _check_shared(name: str, kind: str, processes: int) -> None:
+    if name not in ("auto", "cpu", "cuda"):
+        raise SettingsError(f"device: {name} is one device, and here are {processes} processes; give auto, cuda or cpu")
+    found = torch.cuda.device_count() if kind == "cuda" else processes
+    if 0 < found < processes:
+        raise SettingsError(
+            f"device: {name} has {found} CUDA device(s) here for {processes} processes; start {found} "
+            f"(torchrun --nproc-per-node {found}), or give --device cpu"
+        )
 
 
 def _cuda(name: str, index: int) -> torch.device:

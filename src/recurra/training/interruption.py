@@ -32,18 +32,22 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def stop_requests() -> Iterator[StopRequest]:
+def stop_requests(*, at_once: bool = True) -> Iterator[StopRequest]:
     """Note the first signal that asks for an end, and stop at once, by StopNow, at a second one.
 
     A signal that the process ignores stays ignored (nohup, shell background), and one handled by C code is left to
     it. Handlers belong to the main thread: in any other, nothing is installed. The old ones are put back at the end.
+
+    Args:
+        at_once: False where a second signal means no more than the first: torchrun passes on to its processes what a
+            terminal has sent them already.
     """
     request = StopRequest()
 
     def note(number: int) -> None:
-        if request.signal is not None:
+        if request.signal is not None and at_once:
             raise StopNow(request.signal)
-        request.signal = number
+        request.signal = request.signal or number
 
     with _handled(note):
         yield request

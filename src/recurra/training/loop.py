@@ -28,6 +28,7 @@ from recurra.training.checkpoint import Checkpoint, Tally, TrainingState
 from recurra.training.devices import check_precision, forked_generators, threads
 from recurra.training.interruption import stop_requests
 from recurra.training.optimisation import make_optimiser, optimiser_tensors, restore_optimiser
+from recurra.training.processes import ALONE, Processes, share
 from recurra.training.progress import ProgressDisplay
 from recurra.training.protocol import Interrupted, Trainable, how_to_go_on
 from recurra.training.schedule import rate_factor
@@ -76,6 +77,7 @@ def fit(
     beginning: Mapping[str, str] | None = None,
     run_folder: Path | None = None,
     schedule_steps: int = 0,
+    processes: Processes = ALONE,
 ) -> FitResult:
     """Train until a bound is reached or validation stalls; the model ends with its best weights, in evaluation mode.
 
@@ -89,31 +91,37 @@ def fit(
         beginning: digests of the files that the run began with, by name; a checkpoint goes on with no others.
         run_folder: what goes on with this training, where `folder` lies inside it.
         schedule_steps: steps that the learning rate's schedule is laid over; 0: those that the training takes at most.
+        processes: that train together, each in a call of its own; the first one alone writes and evaluates.
 
     Raises:
         Interrupted: SIGINT, SIGTERM or SIGHUP came, and all is saved.
         RunError: the folder's checkpoint is damaged or of another training, or it has one and `resume` is not given.
         SettingsError: the metric is not measured, or the device has no bf16.
-        WorkError: a loss, gradient or weight is not finite (the last good weights are saved), memory is short, or the
-            disk fails.
+        WorkError: a loss, gradient or weight is not finite (the last good weights are saved), memory is short, the
+            disk fails, or another process is gone.
     """
     device = next(trainable.model.parameters()).device
     check_precision(settings.precision, device)
-    make_folder(folder / files.FOLDER)
+    if processes.first:
+        make_folder(folder / files.FOLDER)
     with (
         memory_faults_named("training", partial(_model_in_words, trainable.model), LESS_MEMORY),
         threads(settings.threads),
         forked_generators(device),
         contextlib.closing(progress),
-        stop_requests() as request,
+        stop_requests(at_once=processes.count == 1) as request,
     ):
-        training = Training(trainable, settings, folder, beginning or {}, run_folder or folder, schedule_steps)
+        training = Training(
+            trainable, settings, folder, beginning or {}, run_folder or folder, schedule_steps, processes
+        )
         training.resume() if resume else training.begin()
         for note in training.notes:
             progress.note(note)
         progress.start(training.total_steps, metric=trainable.metric, step=training.state.step)
+        stop = None
         while not training.state.stopped:
-            if request.signal is not None:
+            stop = training.agree(request.signal)
+            if stop is not None:
                 training.save()
                 break
             if training.evaluation_is_due():
@@ -129,11 +137,11 @@ def fit(
                     progress.note(f"{record.skipped}; its update is left out ({training.state.skipped} until now)")
                 if training.checkpoint_is_due():
                     training.save()
+        if stop is None:  # one may have come in the last evaluation
+            stop = training.agree_at_once(request.signal)
     trainable.model.eval()
-    if request.signal is not None:
-        raise Interrupted(
-            request.signal, f"after step {training.state.step} and is saved; {how_to_go_on(run_folder or folder)}"
-        )
+    if stop is not None:
+        raise Interrupted(stop, f"after step {training.state.step} and is saved; {how_to_go_on(run_folder or folder)}")
     return training.result()
 
 
@@ -146,7 +154,7 @@ class Training:
         folder: the run folder, held by the caller.
         beginning: digests of the files that the run began with, by name.
         run_folder: what goes on with this training: `folder`, or the one it lies in.
-        schedule_steps: as for `fit`.
+        schedule_steps, processes: as for `fit`.
     """
 
     def __init__(
@@ -157,9 +165,10 @@ class Training:
         beginning: Mapping[str, str],
         run_folder: Path,
         schedule_steps: int,
+        processes: Processes = ALONE,
     ) -> None:
         self.trainable, self.settings, self.folder, self.beginning = trainable, settings, folder, dict(beginning)
-        self.run_folder = run_folder
+        self.run_folder, self.processes = run_folder, processes
         self.model = trainable.model
         self.state = TrainingState()
         self.notes: list[str] = []
@@ -170,7 +179,7 @@ class Training:
         steps = settings.epochs * math.ceil(len(self._batches) / settings.accumulate)
         self.total_steps = min(steps, settings.max_steps or steps)
         self.schedule_steps = schedule_steps or self.total_steps
-        self._began = self._saved = time.perf_counter()
+        self._began, self._elapsed, self._saved = time.perf_counter(), 0.0, 0.0
 
     def begin(self) -> None:
         """Start anew.
@@ -178,12 +187,12 @@ class Training:
         Raises:
             RunError: the folder has a checkpoint, which would be lost.
         """
-        earlier = files.checkpoints(self.folder)
+        earlier = files.checkpoints(self.folder) if self.processes.first else []
         if earlier:
             raise RunError(
                 f"{earlier[0]} belongs to an earlier training; go on with it (--resume), or give another --out"
             )
-        self.model.train()
+        self._begin_together()
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint; start anew where there is none.
@@ -191,18 +200,26 @@ class Training:
         Raises:
             RunError: the checkpoint is damaged, or of another model, other settings or other data.
         """
-        found = files.load_checkpoint(self.folder, limit=8 * _bytes(self.model.state_dict()) + 2**26)
-        if found is not None:
-            self._check_beginning(found)
-            self._check_settings(found.settings)
-            try:
-                self._restore(found)
-            except (LookupError, ValueError, RuntimeError) as error:
-                raise RunError(f"the checkpoint of {self.folder} is not of this training: {error}") from error
-            self.notes = _differences(found.surroundings, self._surroundings())
-            self._began = time.perf_counter() - self.state.seconds
-        _write_metrics(self.folder, self.state.history)
-        self.model.train()
+        step = self.processes.found(self._read)
+        if not self.processes.first and self._read() != step:
+            raise RunError(
+                f"{self.folder}: process {self.processes.rank} finds the checkpoint of step {self.state.step} there, "
+                f"and the first one that of step {step}; to go on, all machines need the same folder"
+            )
+        self._begin_together()
+        self._write_metrics()
+
+    def agree(self, signal: int | None) -> int | None:
+        """The signal that told this process or another one to stop; the clock of all is then the first one's."""
+        word = self.processes.say(signal, time.perf_counter() - self._began)
+        self._elapsed = max(self._elapsed, word.seconds)
+        return word.signal
+
+    def agree_at_once(self, signal: int | None) -> int | None:
+        """`agree`, with a message of its own."""
+        self.agree(signal)
+        self.processes.add([], [])
+        return self.agree(signal)
 
     def step(self) -> StepRecord:
         """Take one optimiser step.
@@ -216,7 +233,9 @@ class Training:
             settings.schedule, state.step, self.schedule_steps, settings.warmup_steps, fraction, state.plateau.factor
         )
         batches = self._batches[state.position : state.position + settings.accumulate]
-        record = take_step(self.trainable, settings, self.optimiser, state.step, batches, settings.lr * factor)
+        record = take_step(
+            self.trainable, settings, self.optimiser, state.step, batches, settings.lr * factor, self.processes
+        )
         if self.average is not None and not record.skipped:
             self.average.update(state.step)
         state.step += 1
@@ -247,7 +266,7 @@ class Training:
         state, history = self.state, self.state.history
         self.model.eval()
         with torch.no_grad(), self.average.applied() if self.average else contextlib.nullcontext():
-            metrics = self.trainable.evaluate()
+            metrics = self._found()
             if self.trainable.metric not in metrics:
                 raise SettingsError(
                     f"metric: {self.trainable.metric!r} is not measured; {did_you_mean(self.trainable.metric, metrics)}"
@@ -266,12 +285,12 @@ class Training:
         state.stopped = self._bound() or ("patience" if out_of_patience else "")
         if state.stopped:
             self.model.load_state_dict(self.best)
-        _write_metrics(self.folder, history)
+        self._write_metrics()
         return history[-1]
 
     def checkpoint_is_due(self) -> bool:
         """Whether the last checkpoint is old enough for another."""
-        return time.perf_counter() - self._saved >= self.settings.checkpoint_every
+        return self._elapsed - self._saved >= self.settings.checkpoint_every
 
     def save(self) -> None:
         """Write a checkpoint.
@@ -291,12 +310,13 @@ class Training:
             tensors["optimiser"] = optimiser_tensors(self.model, self.optimiser)
             tensors["best"] = self.best
             tensors["average"] = self.average.tensors if self.average else {}
-            tensors["carried"] = self.trainable.carried()
-        files.save_checkpoint(
-            self.folder,
-            Checkpoint(self.state, _plain(self.settings), self._surroundings(), tensors, self.beginning),
-        )
-        self._saved = time.perf_counter()
+            tensors["carried"] = self._carried()
+        if self.processes.first:
+            files.save_checkpoint(
+                self.folder,
+                Checkpoint(self.state, _plain(self.settings), self._surroundings(), tensors, self.beginning),
+            )
+        self._saved = self._elapsed
 
     def save_last_good(self) -> str:
         """Save the weights before a step that failed, and say how to go on; the end of a sentence.
@@ -319,8 +339,8 @@ class Training:
         return f'{there}; to leave such steps out, write on_nonfinite = "skip" in {config} and {goes_on}'
 
     def elapsed(self) -> float:
-        """Seconds trained until now."""
-        return time.perf_counter() - self._began
+        """Seconds trained until now, or until the processes last agreed on the time."""
+        return self._elapsed
 
     def result(self) -> FitResult:
         """What the training came to."""
@@ -345,6 +365,55 @@ class Training:
             state.skipped,
             self.notes,
         )
+
+    def _read(self) -> int:
+        """Take over the folder's checkpoint, where there is one; the steps taken until then."""
+        found = files.load_checkpoint(self.folder, limit=8 * _bytes(self.model.state_dict()) + 2**26)
+        if found is not None:
+            self._check_beginning(found)
+            self._check_settings(found.settings)
+            try:
+                self._restore(found)
+            except (LookupError, ValueError, RuntimeError) as error:
+                raise RunError(f"the checkpoint of {self.folder} is not of this training: {error}") from error
+            self.notes = _differences(found.surroundings, self._surroundings())
+            self._elapsed = self._saved = self.state.seconds
+            self._began = time.perf_counter() - self._elapsed
+        return self.state.step
+
+    def _begin_together(self) -> None:
+        """All have the first process's weights, whose last bits may be others on another kind of machine.
+
+        None of them writes before all have read.
+        """
+        self.processes.begin(list(self.model.state_dict().values()))
+        self.model.train()
+
+    def _found(self) -> dict[str, float]:
+        """The metrics that the first process measures, and its clock after that."""
+
+        def measured() -> tuple[dict[str, float], float]:
+            metrics = {name: float(value) for name, value in self.trainable.evaluate().items()}
+            return metrics, time.perf_counter() - self._began
+
+        metrics, self._elapsed = self.processes.found(measured)
+        return metrics
+
+    def _carried(self) -> dict[str, Tensor]:
+        """What goes over from batch to batch, the rows of all processes together."""
+        own = self.trainable.carried()
+        names = self.processes.add([], [float(len(own))])[0]
+        if names != self.processes.count * len(own):
+            raise SettingsError(
+                f"batch_size: it is smaller than the number of processes, {self.processes.count}, and each needs a row "
+                "that goes on from batch to batch; give a larger batch_size, or start fewer processes"
+            )
+        return {name: self.processes.joined_rows(tensor) for name, tensor in sorted(own.items())}
+
+    def _write_metrics(self) -> None:
+        if self.processes.first:
+            text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in self.state.history)
+            write_whole(self.folder / METRICS_FILE, text)
 
     def _plan(self, epoch: int) -> list[list[int]]:
         batches = self.trainable.plan(epoch)
@@ -398,6 +467,7 @@ class Training:
             "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
             "device": kind,
             "threads": torch.get_num_threads(),
+            "processes": self.processes.count,
         }
 
     def _non_finite_weight(self) -> str:
@@ -443,7 +513,8 @@ class Training:
             _check_alike("average", average, self.average.tensors)
             for name, tensor in average.items():
                 self.average.tensors[name].copy_(tensor)
-        self.trainable.carry(found.tensors.get("carried", {}))
+        carried = found.tensors.get("carried", {})
+        self.trainable.carry({name: share(tensor, self.processes) for name, tensor in carried.items()})
         self._batches = self._plan(self.state.epoch)
         if self.state.position >= len(self._batches):
             raise ValueError(
@@ -474,15 +545,12 @@ def _check_alike(kind: str, tensors: dict[str, Tensor], expected: dict[str, Tens
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    before = {"processes": 1} | before  # older checkpoints do not say it
     return [
         f"{name} was {before.get(name)} and is now {now[name]}: the last bits may differ from a training never stopped"
         for name in now
         if before.get(name) != now[name]
     ]
-
-
-def _write_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
-    write_whole(folder / METRICS_FILE, "".join(json.dumps(line, allow_nan=False) + "\n" for line in history))
 
 
 def _number(value: float) -> float | None:

@@ -27,7 +27,10 @@ class Trainable(Protocol):
         ...
 
     def batch(self, indices: list[int], step_seed: int) -> Any:
-        """A batch on the model's device, augmented by a pure function of the indices and `step_seed`."""
+        """A batch on the model's device, augmented by a pure function of the indices and `step_seed`.
+
+        Of several processes each makes the whole batch, and takes its rows (`recurra.training.processes.share`).
+        """
         ...
 
     def size(self, batch: Any) -> tuple[int, int]:
@@ -39,7 +42,10 @@ class Trainable(Protocol):
         ...
 
     def carried(self) -> dict[str, Tensor]:
-        """What goes over from batch to batch beside the weights, by name; empty where batches know no order."""
+        """What goes over from batch to batch beside the weights, by name; empty where batches know no order.
+
+        The first dimension is the row of a batch: of several processes each carries its own rows.
+        """
         ...
 
     def carry(self, tensors: dict[str, Tensor]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from recurra.settings.groups import TrainingSettings
 from recurra.training.loop import FitResult, fit
+from recurra.training.processes import ALONE, Processes
 from recurra.training.progress import ProgressDisplay
 from recurra.training.protocol import Trainable
 from recurra.training.step import StepRecord
@@ -29,6 +30,7 @@ def refit(
     *,
     resume: bool = False,
     beginning: Mapping[str, str] | None = None,
+    processes: Processes = ALONE,
 ) -> FitResult:
     """Train fresh weights on all labelled data; the model ends with the last of them, or their average.
 
@@ -43,6 +45,7 @@ def refit(
         folder: the run folder.
         resume: go on from `refit/`; from the start where there is nothing in it.
         beginning: digests of the files that the run began with, by name.
+        processes: that train together.
 
     Raises:
         Interrupted: a signal came, and all is saved; `folder` goes on.
@@ -60,6 +63,7 @@ def refit(
         beginning=beginning,
         run_folder=folder,
         schedule_steps=first.schedule_steps,
+        processes=processes,
     )
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from recurra.errors import WorkError
 from recurra.memory import memory_faults_named
-from recurra.randomness import seed_of
+from recurra.randomness import rows_dealt, seed_of
 from recurra.settings.groups import TrainingSettings
 from recurra.training.devices import seed_generators
 from recurra.training.optimisation import clip_factor, gradient_norm, gradients_of, scale, set_rate
+from recurra.training.processes import ALONE, Processes, count_rows, share
 from recurra.training.protocol import Trainable
 
 LESS_MEMORY = (
@@ -58,21 +60,24 @@ def take_step(
     step: int,
     batches: list[list[int]],
     rate: float,
+    processes: Processes = ALONE,
 ) -> StepRecord:
     """Add up the gradients of some batches and update the weights once.
 
     The gradient is that of the mean loss over all targets of all the batches, so that accumulation changes memory and
     not the numbers. Before every batch the generators are seeded from (seed, step, batch): the noise of a step is the
-    same whatever ran before it.
+    same whatever ran before it. Several processes add up the gradients of their shares of every batch, and then do
+    all the same.
 
     Args:
         step: steps taken before this one.
         batches: indices of examples, one list for each batch to accumulate.
         rate: learning rate.
+        processes: that take this step together.
 
     Raises:
         NonFinite: the loss or the gradient is not finite, and `on_nonfinite` is "stop".
-        WorkError: memory is short.
+        WorkError: memory is short, or another process is gone.
     """
     began = time.perf_counter()
     parameters: list[nn.Parameter] = [p for group in optimiser.param_groups for p in group["params"]]
@@ -86,19 +91,21 @@ def take_step(
         seed_generators(device, seed)
         with memory_faults_named(f"step {step + 1}", partial(_batch_in_words, trainable, indices), LESS_MEMORY):
             batch = trainable.batch(indices, seed)
-            with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-                loss, count = trainable.loss(batch)
-            torch.autograd.backward(loss)
-        losses.append(loss.detach())
+            size = trainable.size(batch)
+            autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
+            loss, count = _backward(trainable, batch, autocast, processes)
+        losses.append(loss)
         counts.append(count)
-        size = trainable.size(batch)
         examples, tokens = examples + size[0], tokens + size[1]
 
+    sums = losses + counts if processes.count == 1 else _summed(parameters, losses + counts, processes)
     gradients = gradients_of(parameters)
-    norm_of_sum, *values = _floats([gradient_norm(gradients), *losses, *counts], device)
+    norm_of_sum, *values = _floats([gradient_norm(gradients), *sums], device)
     losses_now, targets = values[: len(batches)], sum(values[len(batches) :])
     fault = _non_finite(trainable, step, batches, losses_now, norm_of_sum, rate)
     if fault:
+        if processes.count > 1 and not all(map(math.isfinite, losses_now)):
+            trainable.carry({})  # whoever had the row has dropped what it carries, and so do the others
         optimiser.zero_grad(set_to_none=True)
         if settings.on_nonfinite == "stop":
             raise NonFinite(fault)
@@ -110,6 +117,35 @@ def take_step(
     optimiser.step()
     seconds = time.perf_counter() - began
     return StepRecord(step + 1, sum(losses_now) / divisor, targets, norm, rate, examples, tokens, seconds)
+
+
+def _backward(
+    trainable: Trainable, batch: Any, autocast: contextlib.AbstractContextManager[Any], processes: Processes
+) -> tuple[Tensor | float, Tensor | float]:
+    """Add the gradient of this process's rows of a batch; the sum of their losses, and their targets."""
+    with contextlib.ExitStack() as stack:
+        if processes.count > 1:
+            rows = count_rows(batch)
+            if rows <= processes.rank:  # fewer rows than processes: there is none for this one
+                return 0.0, 0.0
+            batch = share(batch, processes)
+            stack.enter_context(rows_dealt(rows, processes.rank, processes.count))
+        with autocast:
+            loss, count = trainable.loss(batch)
+        torch.autograd.backward(loss)
+    return loss.detach(), count
+
+
+def _summed(
+    parameters: list[nn.Parameter], numbers: list[Tensor | float], processes: Processes
+) -> list[Tensor | float]:
+    """Numbers added up over all processes, and the gradients likewise; a parameter without one anywhere has none."""
+    have: list[Tensor | float] = [float(parameter.grad is not None) for parameter in parameters]
+    gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]
+    sums = processes.add(gradients, numbers + have)
+    for parameter, gradient, found in zip(parameters, gradients, sums[len(numbers) :], strict=True):
+        parameter.grad = gradient if found else None
+    return list(sums[: len(numbers)])
 
 
 def _floats(values: list[Tensor | float], device: torch.device) -> list[float]:

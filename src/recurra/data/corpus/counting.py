@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recurra.data.corpus.source import Piece
+from recurra.data.corpus.source import Piece, newlines_of
 
 
 class Counts(NamedTuple):
@@ -43,17 +43,15 @@ class Counter:
             return
         self.words += len(piece.split()) - (self._inside_word and not piece[:1].isspace())
         self._inside_word = not piece[-1:].isspace()
+        self.newlines += newlines_of(piece)
+        self._inside_line = piece[-1:] not in ("\n", b"\n")
         if isinstance(piece, str):
             self.characters += len(piece)
             self.bytes += len(piece.encode("utf-8", "surrogatepass"))
-            self.newlines += piece.count("\n")
-            self._inside_line = piece[-1] != "\n"
         else:
             # a byte that goes on with a character of UTF-8 begins with the bits 10
             self.characters += int(np.count_nonzero(np.frombuffer(piece, np.uint8) & 0xC0 != 0x80))
             self.bytes += len(piece)
-            self.newlines += piece.count(b"\n")
-            self._inside_line = piece[-1:] != b"\n"
 
     @property
     def counts(self) -> Counts:

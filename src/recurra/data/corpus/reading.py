@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from recurra.data.corpus.counting import Counter
 from recurra.data.corpus.cutting import at_line_ends, places, stretches
 from recurra.data.corpus.encoding import Text, TextWriter
-from recurra.data.corpus.source import Piece, Source, files_source, given_source
+from recurra.data.corpus.source import Piece, Source, files_source, given_source, newlines_of
 from recurra.data.partition import FileRecord, Given
 from recurra.data.readers.options import ReadOptions
 from recurra.data.symbols import Symbols, fit_symbols
@@ -253,19 +252,21 @@ class _Reader:
             source = files_source(paths, self._options, self._raw)
         else:
             source = given_source(given, self._raw)
-        counters = [Counter() for _ in source.texts]
-        size = 0
+        sizes, newlines = [0] * len(source.texts), [0] * len(source.texts)
+        unfinished = [False] * len(source.texts)
         for number, piece in source.numbered():
-            counters[number].add(piece)
-            size += len(piece)
-        for text, counter in zip(source.texts, counters, strict=True):
+            sizes[number] += len(piece)
+            newlines[number] += newlines_of(piece)
+            unfinished[number] = piece[-1:] not in ("\n", b"\n")
+        for number, text in enumerate(source.texts):
             if isinstance(text, Path):
-                if counter.bytes == 0:
+                if not sizes[number]:
                     raise DataError("is empty, and a text is expected", text)
-                self.files.append(FileRecord(str(text.resolve()), sha256(text), counter.counts.lines, split))
-        if size == 0:
+                lines = newlines[number] + unfinished[number]
+                self.files.append(FileRecord(str(text.resolve()), sha256(text), lines, split))
+        if not any(sizes):
             raise DataError(f"the {NAMES[split]} text is empty", source.name)
-        return source, size
+        return source, sum(sizes)
 
 
 def _cuts(whole: Source, size: int, fractions: Mapping[str, float]) -> list[int]:

@@ -99,3 +99,8 @@ def given_source(texts: Any, raw: bool) -> Source:
             raise DataError(f"a text is expected, not {type(text).__name__}{mend}", GIVEN, row)
         checked.append(text)
     return Source(tuple(checked), ReadOptions(), raw)
+
+
+def newlines_of(piece: Piece) -> int:
+    """How many newlines it holds."""
+    return piece.count("\n") if isinstance(piece, str) else piece.count(b"\n")

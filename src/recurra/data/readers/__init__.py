@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from recurra.data.readers.conll import read_conll, read_conllu
 from recurra.data.readers.delimited import read_csv, read_tsv
 from recurra.data.readers.jsonl import parse_line, read_jsonl
 from recurra.data.readers.lines import is_gzip
@@ -21,10 +22,12 @@ READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     ".tsv": read_tsv,
     ".jsonl": read_jsonl,
     ".ndjson": read_jsonl,
+    ".conllu": read_conllu,
+    ".conll": read_conll,
     ".parquet": read_parquet,
     ".npz": read_npz,
 }
-GZIP_READERS = (read_csv, read_tsv, read_jsonl)  # the others compress within
+GZIP_READERS = (read_csv, read_tsv, read_jsonl, read_conllu, read_conll)  # the others compress within
 
 
 def read_table(
@@ -36,7 +39,7 @@ def read_table(
         path: the file.
         delimiter: character between fields of CSV and TSV; empty: by the format.
         header: whether the first line of CSV and TSV names the columns; without it they are "1", "2", …
-        encoding: of CSV, TSV and JSONL.
+        encoding: of CSV, TSV, JSONL and CoNLL.
         format: "csv", "jsonl", …, where the ending does not say it.
 
     Raises:

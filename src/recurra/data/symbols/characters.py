@@ -70,8 +70,7 @@ class CharacterSymbols:
         """[N] ids, one a character."""
         text = as_text(text)
         codes = code_points(folded(text) if self.lowercase else text)
-        ids: Ids = self._id_of[np.minimum(codes, len(self._id_of) - 1)]
-        return ids
+        return self._id_of.take(codes, mode="clip")
 
     def decode(self, ids: Iterable[int]) -> str:
         """The characters; U+FFFD for the unknown one."""
@@ -134,6 +133,8 @@ class CharacterDecoder:
         return b""
 
 
-def code_points(text: str) -> NDArray[np.uint32]:
+def code_points(text: str) -> NDArray[np.uint8] | NDArray[np.uint32]:
     """[N] code points of a text, lone surrogates included."""
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), np.uint8)
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

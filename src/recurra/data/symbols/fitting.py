@@ -54,7 +54,7 @@ def fit_symbols(
         characters = _counted_characters(pieces, lowercase)
         return CharacterSymbols(_vocabulary(characters, vocabulary_size, min_count or 1), lowercase)
     words = _counted_words(pieces, lowercase)
-    newlines = words.pop("\n", 0) + words.pop(EOS, 0)
+    newlines = words.pop(EOS, 0)
     if min_count is None:
         enough = UNK in words or not any(count >= LEAST_WORD_COUNT for count in words.values())
         min_count = 1 if enough else LEAST_WORD_COUNT

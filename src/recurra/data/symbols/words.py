@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,11 @@ class WordSymbols:
     lowercase: bool = False
     unit: str = field(default="word", init=False)
     names: tuple[str, ...] = field(init=False, repr=False)
-    _ids: dict[str, int] = field(init=False, repr=False)
+    dtype: np.dtype[Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        known = self.vocabulary.ids
-        object.__setattr__(self, "names", ("<begin>", UNK, *known))
-        object.__setattr__(self, "_ids", {**known, "\n": known[EOS]})
+        object.__setattr__(self, "names", ("<begin>", UNK, *self.vocabulary.ids))
+        object.__setattr__(self, "dtype", smallest_dtype(len(self.vocabulary)))
 
     def __len__(self) -> int:
         return len(self.vocabulary)
@@ -59,17 +59,12 @@ class WordSymbols:
     @property
     def newline_ids(self) -> tuple[int, ...]:
         """The newline's."""
-        return (self._ids[EOS],)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of every id of a text."""
-        return smallest_dtype(len(self.vocabulary))
+        return (self.vocabulary.ids[EOS],)
 
     def encode(self, text: str | bytes) -> Ids:
         """[N] ids, one a word and one a newline."""
-        ids = self._ids
-        return np.array([ids.get(word, UNK_ID) for word in words_of(as_text(text), self.lowercase)], self.dtype)
+        words = words_of(as_text(text), self.lowercase)
+        return np.fromiter(map(self.vocabulary.ids.get, words, repeat(UNK_ID)), self.dtype, len(words))
 
     def decode(self, ids: Iterable[int]) -> str:
         """The words with a space between two of a line."""
@@ -88,7 +83,8 @@ class WordSymbols:
         return tuple(
             Unseen(found[0], found.start())
             for found in WORD.finditer(text)
-            if (folded(found[0]) if self.lowercase else found[0]) not in self._ids and found[0] != UNK
+            if (folded(found[0]) if self.lowercase else found[0]) not in self.vocabulary.ids
+            and found[0] not in ("\n", UNK)
         )
 
     def settled(self, text: str) -> int:
@@ -146,9 +142,13 @@ class WordDecoder:
 
 
 def words_of(text: str, lowercase: bool) -> list[str]:
-    """The words and newlines of a text."""
-    found: list[str] = WORD.findall(text)
-    return [folded(word) for word in found] if lowercase else found
+    """The words of a text, <eos> for each newline."""
+    words = text.replace("\n", f" {EOS} ").split()
+    half = LONGEST_WORD // 2  # a longer word fills one of these halves, and to look for a space in each is quick
+    may_be_long = any(text.find(" ", i, i + half) < 0 for i in range(0, len(text) - half + 1, half))
+    if may_be_long and max(map(len, words), default=0) > LONGEST_WORD:
+        words = [EOS if word == "\n" else word for word in WORD.findall(text)]
+    return [folded(word) for word in words] if lowercase else words
 
 
 def settled_words(text: str) -> int:

@@ -1,0 +1,26 @@
+"""Live sequences through a whole pipeline: raw input in, answers out, all that they depend on in one state."""
+
+from recurra.streaming.pipeline import Decoding, Model, Pipeline, Preprocessing
+from recurra.streaming.series import SeriesPreprocessing, SeriesStreamState
+from recurra.streaming.session import Session, SessionState
+from recurra.streaming.symbols import SymbolPreprocessing, SymbolStreamState
+from recurra.streaming.tail import ByteTail, make_tail, read_tail
+from recurra.streaming.text import TextPreprocessing, TextStreamState
+
+__all__ = [
+    "ByteTail",
+    "Decoding",
+    "Model",
+    "Pipeline",
+    "Preprocessing",
+    "SeriesPreprocessing",
+    "SeriesStreamState",
+    "Session",
+    "SessionState",
+    "SymbolPreprocessing",
+    "SymbolStreamState",
+    "TextPreprocessing",
+    "TextStreamState",
+    "make_tail",
+    "read_tail",
+]

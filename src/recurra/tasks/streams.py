@@ -1,0 +1,83 @@
+"""The sessions of the tasks with one answer a sequence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor
+
+from recurra.data.features import TextFeatures
+from recurra.errors import NotStreamable
+from recurra.models import Classifier, ClassifierSteps
+from recurra.state_file import weights_digest
+from recurra.streaming import Pipeline, Preprocessing, SeriesPreprocessing, Session, SessionState, TextPreprocessing
+from recurra.tasks.many_to_one import ManyToOne
+from recurra.tasks.task import Task
+
+
+class OneAnswer:
+    """Outputs [1, O] → the answer that the task makes of them; it has no state.
+
+    Args:
+        decode: outputs [N, O] → N answers.
+    """
+
+    def __init__(self, decode: Callable[[Tensor], list[Any]]) -> None:
+        self.decode = decode
+
+    def initial_state(self) -> tuple[()]:
+        """None."""
+        return ()
+
+    def step(self, outputs: Tensor, state: tuple[()]) -> tuple[Any, tuple[()]]:
+        """The answer so far."""
+        return self.decode(outputs.float().cpu())[0], state
+
+    def run(self, outputs: Tensor, steps: int, state: tuple[()]) -> tuple[Any, tuple[()]]:
+        """The answer so far."""
+        return self.step(outputs, state)
+
+
+def session_of(task: ManyToOne, state: SessionState | str | Path | None = None, name: str = "this model") -> Session:
+    """A live sequence through a classification or a regression.
+
+    Args:
+        task: features, model and targets.
+        state: to begin from: another session's, or the path of one that was saved; None: from the beginning.
+        name: whose stream it is, for messages.
+
+    Raises:
+        NotStreamable: the model is bidirectional, or reads single vectors.
+        StateError: the file is missing, damaged, or of another run.
+        ShapeError: the state is not one of this run.
+    """
+    return Session(pipeline_of(task, name), state)
+
+
+def pipeline_of(task: ManyToOne, name: str) -> Pipeline:
+    """What such a session runs.
+
+    Raises:
+        NotStreamable: the model is bidirectional, or reads single vectors.
+    """
+    preprocessing: Preprocessing
+    if isinstance(task.features, TextFeatures):
+        preprocessing = TextPreprocessing(task.features)
+    elif task.features.vector:
+        raise NotStreamable(
+            f"{name} reads single vectors, which have no time to go along; use predict for each, or train on series"
+        )
+    else:
+        preprocessing = SeriesPreprocessing(task.features)
+    steps = ClassifierSteps(cast(Classifier, task.model))
+    return Pipeline(preprocessing, steps, OneAnswer(task.decode), name, lambda: stream_digest(task))
+
+
+def stream_digest(task: Task) -> str:
+    """The SHA-256 of the weights and of the features: two runs whose states fit each other in both are one run."""
+    features = json.dumps([task.to_json(), task.tokenizer_json], sort_keys=True)
+    return hashlib.sha256(f"{weights_digest(task.model)}\n{features}".encode()).hexdigest()

@@ -1,0 +1,74 @@
+"""The tagger that settings and features describe, and the structure that an earlier run gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+from recurra.data.token_features import TokenFeatures
+from recurra.errors import SettingsError
+from recurra.models import Tagger, TokenInput
+from recurra.nn import CharacterEncoder, Recurrent
+from recurra.settings.tasks import TagSettings
+
+STRUCTURE = {  # what decides the names and shapes of the weights, or what a token is
+    "model": ("cell", "hidden_size", "num_layers", "bidirectional", "residual"),
+    "tokens": ("lowercase", "embedding_size", "affixes", "char_hidden_size", "char_embedding_size"),
+    "tag": ("crf",),
+}
+DROPOUT = 0.4  # between layers where the settings do not say
+
+
+def build_tagger(settings: TagSettings, features: TokenFeatures, sizes: Sequence[int]) -> Tagger:
+    """The model that the settings describe, with fresh weights from torch's generator.
+
+    Args:
+        sizes: how many tags each kind has, the target's first.
+    """
+    tokens, model = settings.tokens, settings.model
+    characters = None
+    if tokens.char_hidden_size:
+        characters = CharacterEncoder(len(features.characters), tokens.char_embedding_size, tokens.char_hidden_size)
+    frontend = TokenInput(
+        len(features.words),
+        len(features.affixes) if tokens.affixes else 0,
+        len(features.shapes) if tokens.affixes else 0,
+        tokens.embedding_size,
+        characters,
+        tokens.embedding_dropout,
+    )
+    dropout = model.dropout if model.dropout is not None else (DROPOUT if model.num_layers > 1 else 0.0)
+    encoder = Recurrent(
+        model.cell or "lstm",
+        frontend.output_size,
+        model.hidden_size,
+        model.num_layers,
+        bidirectional=model.bidirectional,
+        residual=model.residual,
+        dropout=dropout,
+        variational=dropout > 0,
+        recurrent_dropout=model.recurrent_dropout,
+        weight_dropout=model.weight_dropout,
+        zoneout=model.zoneout,
+    )
+    return Tagger(frontend, encoder, sizes, settings.tag.output_dropout, settings.tag.crf)
+
+
+def with_earlier_structure(settings: TagSettings, start: TagSettings) -> TagSettings:
+    """The settings with the model's structure of an earlier run, where they are left at their defaults.
+
+    Raises:
+        SettingsError: an option is given and is not the earlier run's; all of them in one report.
+    """
+    changes, problems = {}, []
+    for group, names in STRUCTURE.items():
+        own, earlier = getattr(settings, group), getattr(start, group)
+        defaults = {field.name: field.default for field in fields(own)}
+        for name in names:
+            value, wanted = getattr(own, name), getattr(earlier, name)
+            if value not in (defaults[name], wanted):
+                problems.append(f"{name}: it is {value!r}, and the run to start from has {wanted!r}; leave it out")
+        changes[group] = replace(own, **{name: getattr(earlier, name) for name in names})
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return replace(settings, **changes)
