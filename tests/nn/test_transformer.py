@@ -137,12 +137,19 @@ def test_the_place_of_a_sequence_does_not_matter() -> None:
     torch.testing.assert_close(later[:, -1], layer(x)[0][:, -1])
 
 
-def test_an_empty_memory_is_not_read_whatever_stands_there() -> None:
+def test_an_empty_part_of_a_memory_is_not_read_whatever_stands_there() -> None:
     layer = Recurrent("transformer", 3, 8, attention_window=5, dtype=torch.float64)
-    x = double(2, 7, 3)
-    (begin,) = layer.initial_state(2).layers
-    other = begin._replace(keys=double(2, 5, 8), values=1e6 * double(2, 5, 8))
-    torch.testing.assert_close(layer(x, layer.initial_state(2)._replace(layers=(other,)))[0], layer(x)[0])
+    x, before = double(3, 7, 3), double(3, 4, 3)
+    _, state = layer(before, lengths=torch.tensor([0, 3, 4]))
+    (begin,) = state.layers
+    empty = (torch.arange(5) < 5 - begin.steps[:, None])[..., None]
+    other = begin._replace(
+        keys=torch.where(empty, double(3, 5, 8), begin.keys), values=torch.where(empty, 1e6, begin.values)
+    )
+    outputs, _ = layer(x, state._replace(layers=(other,)))
+    for row, length in enumerate((0, 3, 4)):
+        whole, _ = layer(torch.cat([before[row, :length], x[row]]))
+        torch.testing.assert_close(outputs[row], whole[length:])
 
 
 def test_both_ways_every_step_reads_every_valid_step_and_the_layer_is_as_wide_as_one() -> None:
