@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recurra.laws.subject import Result, Subject, packed_rows, subject_of, unpacked
 from recurra.laws.trees import Tree
-from recurra.sequence import Padding, Sequence, first_tensor
+from recurra.sequence import Padding, Sequence, first_tensor, shift_right
 
 
 def model_subject(model: nn.Module) -> Subject:
@@ -26,6 +26,8 @@ def _with_frontend(model: Any) -> Subject:
             lengths = torch.full((first.shape[0],), first.shape[1])
         given = Sequence.from_left(values, lengths) if padding == "left" else Sequence(values, lengths)
         outputs, state = model(given, state)
+        if padding == "left" and outputs.dim() == 3:  # an output a step goes back to where its step stood
+            outputs = shift_right(outputs, given.lengths)
         return outputs, state
 
     def step(values: Any, state: Tree) -> Result:

@@ -12,11 +12,12 @@ from torch import Tensor
 from recurra.data.features import SeriesFeatures, TextFeatures
 from recurra.data.partition import check_unchanged
 from recurra.data.table import Table
+from recurra.data.token_features import TokenFeatures
 from recurra.data.vocabulary import RESERVED
 from recurra.errors import RecurraError
 from recurra.laws.certificate import LENGTHS
 from recurra.randomness import numpy_generator
-from recurra.run import Run
+from recurra.run import Run, TagRun
 from recurra.run.language_run import LanguageRun
 from recurra.sequence import map_values, valid_mask
 
@@ -44,7 +45,8 @@ def given_to(run: Run) -> Given:
     inputs, source = test_inputs(run), TEST
     if not inputs:
         inputs, source = drawn_inputs(run), DRAWN
-    return Given(inputs, _cut(_steps(run, inputs), _lengths(int(run.parts.features.max_length))), source)
+    longest = 0 if isinstance(run, TagRun) else int(run.parts.features.max_length)  # a tagger cuts no sentence
+    return Given(inputs, _cut(_steps(run, inputs), _lengths(longest)), source)
 
 
 def test_inputs(run: Run) -> list[Any]:
@@ -68,6 +70,9 @@ def drawn_inputs(run: Run) -> list[Any]:
         tokens = [token for token in features.vocabulary.tokens if token not in RESERVED] or ["a"]
         between = TEXT_JOINED[features.unit]
         return [between.join(draw.choice(tokens, count).tolist()) for count in steps]
+    if isinstance(features, TokenFeatures):
+        words = [word for word in features.words.tokens if word not in RESERVED]
+        return [draw.choice(words, count).tolist() for count in steps]
     return []
 
 

@@ -83,7 +83,7 @@ class Subject:
                 check()
             except NotStreamable as error:
                 raise DoesNotApply(str(error)) from error
-        if name := bidirectional_part(self.module):
+        elif name := bidirectional_part(self.module):  # one that can say so itself may read both ways within a step
             raise DoesNotApply(f"bidirectional ({name}): it reads each sequence from its end too")
         self.needs("state")
 
