@@ -26,9 +26,8 @@ def _with_frontend(model: Any) -> Subject:
             lengths = torch.full((first.shape[0],), first.shape[1])
         given = Sequence.from_left(values, lengths) if padding == "left" else Sequence(values, lengths)
         outputs, state = model(given, state)
-        if padding == "left" and outputs.dim() == 3:  # an output a step goes back to where its step stood
-            outputs = shift_right(outputs, given.lengths)
-        return outputs, state
+        a_step_each = outputs.dim() == 3
+        return shift_right(outputs, lengths) if padding == "left" and a_step_each else outputs, state
 
     def step(values: Any, state: Tree) -> Result:
         outputs, state = model.step(values, state)
@@ -49,5 +48,6 @@ def _with_frontend(model: Any) -> Subject:
         bound=_with_frontend,
         takes_empty=True,
         poison=False,
+        within_steps="frontend",
         reasons={"resets": "a run's model takes none; resets are for layers in one's own loop"},
     )
