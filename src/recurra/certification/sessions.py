@@ -41,7 +41,7 @@ def expected_of_rest(run: Run, value: Any) -> Any:
 
 
 def together(run: Run, answers: list[Any]) -> Any:
-    """What the answers to the pieces of an input say of all of it: of a tagger the numbers of all tags, else the last."""
+    """What the answers to the pieces of an input say of all of it: of a tagger the numbers of all tags."""
     if not isinstance(run, TagRun):
         return answers[-1]
     tags = [tag for answer in answers for tag in ([answer] if isinstance(answer, str) else answer)]
