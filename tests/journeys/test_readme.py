@@ -68,9 +68,10 @@ def test_the_table_of_cells_names_every_cell_and_counts_its_parameters() -> None
 
 
 def test_every_option_that_a_page_names_exists() -> None:
+    from recurra.settings.names import TASKS
     from recurra.settings.options import options
 
-    settings = {**options("classify"), **options("tag")}
+    settings = {name: option for task in TASKS for name, option in options(task).items()}
     known = {name.replace("_", "-") for name in settings} | {
         f"no-{name.replace('_', '-')}" for name, option in settings.items() if option.type is bool
     } | {
