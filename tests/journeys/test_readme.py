@@ -164,10 +164,11 @@ def test_every_option_that_a_page_names_exists() -> None:
     from recurra.settings.names import TASKS
     from recurra.settings.options import options
 
-    names = {name for task in TASKS for name in options(task)} | set(inspect.signature(generate).parameters)
-    known = {name.replace("_", "-") for name in names} | {
-        "overwrite", "progress", "resume", "from", "json", "help", "no-header", "debug", "version", "out", "dry-run",
-        "no-tied", "no-affixes", "no-bidirectional",
+    settings = {name: option for task in TASKS for name, option in options(task).items()}
+    known = {name.replace("_", "-") for name in [*settings, *inspect.signature(generate).parameters]} | {
+        f"no-{name.replace('_', '-')}" for name, option in settings.items() if option.type is bool
+    } | {
+        "out", "overwrite", "progress", "resume", "from", "json", "help", "no-header", "debug", "version", "dry-run",
     }  # fmt: skip
     for page in [*PAGES, "docs/course/README.md"]:
         text = (ROOT / page).read_text(encoding="utf-8")

@@ -168,7 +168,8 @@ def test_tokens_come_one_by_one() -> None:
         nonlocal calls
         calls += 1
 
-    model.decoder.register_forward_hook(count)
+    assert model.projection is not None
+    model.projection.register_forward_hook(count)
     stream = generate(model, torch.tensor([1]), length=5)
     next(stream), next(stream)
     assert calls == 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -63,6 +64,8 @@ def main(folder: Path) -> None:
         train("carried", folder / "stopped", processes, stop)
     except Interrupted as error:
         (folder / f"stopped-{processes.rank}.txt").write_text(str(error))
+    if processes.first:  # the other one waits for it
+        shutil.copytree(folder / "stopped", folder / "left")
     ragged, _ = train("carried", folder / "stopped", processes, resume=True)
     save(ragged, folder / f"resumed-{processes.rank}.safetensors")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -101,6 +102,10 @@ def test_all_stop_at_the_same_step_when_one_is_told_to_and_go_on_to_the_same_wei
     assert "training was stopped by SIGHUP after step 10 and is saved" in told[1]
     assert "training was stopped by SIGTERM after step 10 and is saved" in told[0]
     alone, _ = train("carried", tmp_path)
+    shutil.copytree(together / "left", tmp_path / "left")
+    by_one, _ = train("carried", tmp_path / "left", resume=True)
+    for key, tensor in alone.model.state_dict().items():
+        assert torch.allclose(by_one.model.state_dict()[key], tensor, rtol=0, atol=1e-9), key
     for rank in (0, 1):
         resumed = load_file(together / f"resumed-{rank}.safetensors")
         for key, tensor in alone.model.state_dict().items():
