@@ -165,10 +165,10 @@ def test_every_option_that_a_page_names_exists() -> None:
     from recurra.settings.options import options
 
     settings = {name: option for task in TASKS for name, option in options(task).items()}
-    known = {name.replace("_", "-") for name in [*settings, *inspect.signature(generate).parameters]} | {
-        f"no-{name.replace('_', '-')}" for name, option in settings.items() if option.type is bool
-    } | {
-        "out", "overwrite", "progress", "resume", "from", "json", "help", "no-header", "debug", "version", "dry-run",
+    switches = {f"no-{name.replace('_', '-')}" for name, option in settings.items() if option.type is bool}
+    names = {*settings, *inspect.signature(generate).parameters}
+    known = {name.replace("_", "-") for name in names} | switches | {
+        "data", "out", "overwrite", "progress", "resume", "from", "json", "help", "debug", "version", "dry-run",
     }  # fmt: skip
     for page in [*PAGES, "docs/course/README.md"]:
         text = (ROOT / page).read_text(encoding="utf-8")
