@@ -271,3 +271,31 @@ def test_a_damaged_list_of_tags_is_refused(tagged: TagRun, tmp_path: Path) -> No
         type(tagged.parts).from_json(saved, None)
     with pytest.raises(InputError, match="came as Python objects"):
         recurra.load(tagged.path).evaluate()
+
+
+def test_a_session_tags_each_token_as_it_comes_as_predict_does(tmp_path: Path) -> None:
+    run = recurra.train("tag", data=sentences(60), out=tmp_path / "run", bidirectional=False, **QUICK | {"epochs": 3})
+    tokens = ["the", "can", "walks", "the", "dog", "never-seen"]
+    expected = list(run.predict([tokens])[0].tags)
+    session = run.stream()
+    assert [session.step(token) for token in tokens] == expected
+    session.reset()
+    assert session.push(tokens[:2]) + session.push([]) + session.push("walks the") == expected[:4]
+    session.save(tmp_path / "state.safetensors")
+    assert recurra.load(run.path).stream(tmp_path / "state.safetensors").push(tokens[4:]) == expected[4:]
+    with pytest.raises(DataError, match="step takes one token"):
+        session.step(["a"])
+    with pytest.raises(DataError, match="token 1 is empty"):
+        session.push([""])
+    assert session.push(tokens[4:]) == expected[4:]  # what was refused left the state as it was
+    assert recurra.certify(run).holds
+
+
+def test_a_tagger_that_needs_whole_sentences_has_no_session(tagged: TagRun, tmp_path: Path) -> None:
+    with pytest.raises(NotStreamable, match="train with bidirectional=False"):
+        tagged.stream()
+    options = QUICK | {"epochs": 1, "bidirectional": False}
+    for data, crf in ((names(40), False), (sentences(40), True)):
+        run = recurra.train("tag", data=data, out=tmp_path / f"{crf}", crf=crf, **options)
+        with pytest.raises(NotStreamable, match="chooses the tags of a sentence together"):
+            run.stream()

@@ -11,6 +11,7 @@ import torch
 from recurra.data.features import SeriesFeatures, TextFeatures
 from recurra.data.partition import check_unchanged
 from recurra.data.table import Table
+from recurra.data.token_features import TokenFeatures
 from recurra.data.vocabulary import RESERVED
 from recurra.errors import InputError, RecurraError
 from recurra.laws.certificate import LENGTHS
@@ -70,6 +71,9 @@ def drawn_inputs(run: Run) -> list[Any]:
         tokens = [token for token in features.vocabulary.tokens if token not in RESERVED] or ["a"]
         between = TEXT_JOINED[features.unit]
         return [between.join(draw.choice(tokens, count).tolist()) for count in steps]
+    if isinstance(features, TokenFeatures):
+        words = [word for word in features.words.tokens if word not in RESERVED]
+        return [draw.choice(words, count).tolist() for count in steps]
     return []
 
 
