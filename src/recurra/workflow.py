@@ -24,6 +24,7 @@ from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.labels import Labels
 from recurra.data.long_form import check_one_row_each, sequences, with_inputs
 from recurra.data.partition import FileRecord, Given, check_unchanged, read_labelled
+from recurra.data.tagged_description import describe_tagged, looks_tagged
 from recurra.errors import InputError, RecurraError, RunError, SettingsError, WorkError
 from recurra.files import make_folder, sha256
 from recurra.report.card import CardWords, write_card
@@ -251,6 +252,8 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
         "rows": len(table),
         "columns": {name: _example(values) for name, values in table.columns.items()},
     }
+    if looks_tagged(table, data):
+        return {**found, **describe_tagged(table, data)}
     problems: list[str] = []
     try:
         check_one_row_each(table, data)

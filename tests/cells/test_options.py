@@ -50,7 +50,7 @@ def test_chrono_draws_memories_of_every_gated_cell(name: str) -> None:
 
 
 def test_the_two_lists_of_chrono_cells_are_all_cells() -> None:
-    refused = {"rnn", "rnn_relu", "feedforward", "indrnn"}
+    refused = {"rnn", "rnn_relu", "feedforward", "indrnn", "transformer"}
     assert refused | set(CHRONO) == set(CELLS)
     for name in refused:
         with pytest.raises(SettingsError, match="gate that keeps the state"):
@@ -92,7 +92,7 @@ def test_an_initialisation_leaves_an_indrnns_own() -> None:
     assert torch.equal(cell.weight_hh, before)
 
 
-@pytest.mark.parametrize("name", [name for name in CELLS if name not in ("slstm", "feedforward")])
+@pytest.mark.parametrize("name", [name for name in CELLS if name not in ("slstm", "transformer", "feedforward")])
 def test_a_learned_state_of_every_cell_has_a_gradient(name: str) -> None:
     layer = Recurrent(name, 3, 4, learned_state=True)
     outputs, _ = layer(torch.randn(2, 5, 3), lengths=torch.tensor([5, 2]))

@@ -148,6 +148,19 @@ def test_the_scan_is_chosen_for_linear_cells_and_refused_by_name_for_others() ->
         Recurrent("mingru", 2, 2, engine="scna")  # type: ignore[arg-type]
 
 
+def test_a_linear_cell_with_a_step_of_its_own_runs_by_the_loop() -> None:
+    class Bounded(Decay):
+        def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+            hidden, state = super().step(x, state)
+            return hidden.tanh(), state
+
+    layer = Recurrent(Bounded, 3, 4)
+    with pytest.raises(SettingsError, match="Bounded has a step of its own"):
+        select_engine("scan", layer.layers[0][0].cell)
+    outputs, state = layer(torch.randn(2, 9, 3))
+    torch.testing.assert_close(outputs[:, -1], state.layers[0].hidden.tanh())
+
+
 def test_autocast_leaves_the_state_as_it_is() -> None:
     layer = Recurrent("mingru", 3, 4)
     with torch.autocast("cpu", torch.bfloat16):

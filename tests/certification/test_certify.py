@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,16 @@ import torch
 from torch import Tensor
 
 import recurra
+from recurra.certification.model import model_subject
 from recurra.certification.rows import given_to, next_prime
-from recurra.errors import RunError
+from recurra.errors import RunError, WorkError
+from recurra.laws.certificate import certify_subject
 from recurra.models import SequenceModel
+from recurra.nn import Recurrent
+from recurra.nn.door import entered_zeros
 from recurra.nn.pooling import LastPooling
 from recurra.run.certificate import certified
-from recurra.sequence import first_tensor
+from recurra.sequence import Sequence, first_tensor
 from recurra.state_file import save_state
 from tests.cli.conftest import Call, call  # noqa: F401  a fixture
 
@@ -48,8 +53,8 @@ def folder(trained: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def _here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What the other process does, done in this one: quick, and faults that are planted here are there too."""
-    from recurra.certification import another_process, elsewhere
+    """Short sequences, and what the other process does done in this one: faults that are planted are there too."""
+    from recurra.certification import another_process, elsewhere, rows
 
     class Done:
         returncode, stderr = 0, ""
@@ -59,6 +64,7 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return Done()
 
     monkeypatch.setattr(another_process.subprocess, "run", run)
+    monkeypatch.setattr(rows, "LENGTHS", (7, 0, 1, 13, 2, 5))
     yield
 
 
@@ -271,7 +277,7 @@ def test_a_session_at_fault_is_caught(
         monkeypatch.setattr(Session, "reset", lambda self: None)
     elif fault == "a step of its own":
         real = ClassifierSteps.run
-        monkeypatch.setattr(ClassifierSteps, "run", lambda self, x, state: real(self, x, state)[:1] + (state,))
+        monkeypatch.setattr(ClassifierSteps, "run", lambda self, x, state: (*real(self, x, state)[:1], state))
     else:
 
         def fresh(self: Any, path: Any) -> None:
@@ -309,6 +315,29 @@ def test_a_process_that_dies_fails_its_pairs_with_its_last_words(folder: Path, m
     assert "No module named" in found["predicted in another process"].reason
 
 
+@pytest.mark.usefixtures("_here")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the failing write is told by Linux's /proc")
+def test_a_full_disk_leaves_card_and_certificate_as_they_were(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recurra.certify(folder)
+    before = {name: (folder / name).read_bytes() for name in ("certificate.json", "README.md")}
+    real = os.fsync
+
+    def full(handle: int) -> None:
+        if ".certificate.json." in str(Path(f"/proc/self/fd/{handle}").readlink()):
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WorkError, match=r"certificate\.json could not be written: No space left"):
+        recurra.certify(folder)
+    assert before == {name: (folder / name).read_bytes() for name in before}
+    assert not list(folder.glob("*.part")) and not list(folder.glob(".*.part"))
+    assert recurra.load(folder).predict(["a fine film"])
+
+
 def test_what_is_no_run_is_refused(tmp_path: Path, call: Call) -> None:  # noqa: F811
     answer = call("certify", tmp_path)
     assert answer.status == 2
@@ -326,3 +355,33 @@ def test_names_of_real_people_are_certified(shared_data: Path, tmp_path: Path, _
     few.write_text("\n".join(rows), encoding="utf-8")
     run = recurra.train("classify", data=few, input=("name",), target=("language",), out=tmp_path / "run", **OPTIONS)
     assert recurra.certify(run).holds
+
+
+def test_a_tagger_whose_characters_are_read_both_ways_streams_and_is_left_padded() -> None:
+    class Tagger(torch.nn.Module):
+        """Ids of characters [B, T, C] in, a row of logits a token out, as a run calls it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.frontend = Characters()
+            self.encoder = Recurrent("gru", 4, 5)
+
+        def forward(self, x: Sequence, state: Any = None) -> Any:
+            return self.encoder.run(entered_zeros(self.frontend(x.values), x.lengths), state)
+
+    class Characters(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(9, 3, padding_idx=0)
+            self.encoder = torch.nn.GRU(3, 2, batch_first=True, bidirectional=True, bias=False)
+
+        def forward(self, values: Tensor) -> Tensor:
+            read = self.encoder(self.table(values.flatten(0, 1)))[0].sum(1)
+            return read.view(*values.shape[:2], 4)
+
+    torch.manual_seed(0)
+    rows = [torch.randint(1, 9, (1, steps, 3)) for steps in (5, 0, 1, 7, 2)]
+    found = certify_subject(model_subject(Tagger()), rows, "tagger")
+    assert found.holds, found.failing
+    held = {pair.name for pair in found.pairs if pair.verdict == "holds"}
+    assert held >= {"left padded", "chunks", "chunks of a batch", "single steps", "two at once", "resumed"}

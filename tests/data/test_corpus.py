@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.corpus import Corpus, check_length, read_corpus, read_text
+from recurra.data.corpus import Corpus, read_corpus, read_text
 from recurra.data.corpus.counting import Counter, Counts
 from recurra.data.corpus.cutting import at_line_ends, places, stretches
 from recurra.data.corpus.encoding import TextWriter
@@ -248,13 +248,6 @@ def test_data_comes_from_one_side(tmp_path: Path) -> None:
         read_corpus([tmp_path / "a.txt"], "char", given=Given("abc"))
     with pytest.raises(InputError, match="no data is given"):
         read_corpus([], "char")
-
-
-def test_a_text_shorter_than_a_window_is_refused(tmp_path: Path) -> None:
-    corpus = read_corpus([write(tmp_path, "a.txt", "abcde")], "char", valid="0", test="0")
-    check_length(corpus, 5)
-    with pytest.raises(DataError, match=r"a.txt: the training text has 5 symbols, fewer than one window of 6"):
-        check_length(corpus, 6)
 
 
 def test_another_text_is_read_by_the_symbols_of_a_run(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from recurra.data.table import Place, Table
 from recurra.data.tagged import UNSEEN, Tags, also_columns, gathered, tag_column, token_column
+from recurra.data.tagged_description import describe_tagged, looks_tagged
 from recurra.errors import DataError, RunError
 from recurra.settings.tagging import TaggedSettings
 
@@ -91,3 +92,14 @@ def test_one_tag_alone_leaves_nothing_to_learn() -> None:
 def test_damaged_tags_are_refused(saved: Any) -> None:
     with pytest.raises(RunError, match="tags: a column and unique names"):
         Tags.from_json(saved)
+
+
+def test_a_tagged_file_is_described() -> None:
+    tagged = table(tokens=[["a", "b"], ["c"], []], tags=[["X", "Y"], ["X"], []])
+    assert looks_tagged(tagged, TaggedSettings())
+    found = describe_tagged(tagged, TaggedSettings())
+    assert found["tokens"] == 3 and found["classes"] == {"X": 2, "Y": 1}
+    assert found["lengths"] == {"shortest": 0, "median": 1, "longest": 2, "unit": "tokens"}
+    assert found["problems"] == ["1 row(s) have no tokens", "2 tag(s) have fewer than 3 tokens: X, Y"]
+    assert not looks_tagged(table(text=["a"], label=["X"]), TaggedSettings())
+    assert not looks_tagged(table(tokens=["a b"], tags=["X Y"]), TaggedSettings())

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.corpus import IGNORED, Rows, Window, cold_windows, cut_rows, window_lengths
+from recurra.data.corpus import Rows, Window, cold_windows, cut_rows, window_lengths
 from recurra.data.symbols import Symbols, fit_symbols
+from recurra.nn.linear_cross_entropy import IGNORED
 
 SYMBOLS = fit_symbols(["abc\n"], "char", vocabulary_size=9)
 BEGIN = SYMBOLS.begin_id

@@ -90,6 +90,7 @@ def _watch_disk(emit: Any) -> None:
 
 def _watch_training(emit: Any) -> None:
     import recurra.run
+    import recurra.tasks.many_to_one
     import recurra.training.checkpoint
     import recurra.training.loop
     import recurra.training.step
@@ -110,12 +111,13 @@ def _watch_training(emit: Any) -> None:
     def around(owner: Any, name: str, before: str = "", after: str = "") -> None:
         setattr(owner, name, watched(getattr(owner, name), before, after))
 
-    around(recurra.workflow, "partition", before="read the data", after="data are read")
+    around(recurra.tasks.many_to_one, "partition", before="read the data", after="data are read")
     around(recurra.workflow, "clear", before="clear", after="cleared")
     around(recurra.workflow, "save_beginning", before="save the beginning", after="beginning is saved")
     around(recurra.workflow, "load_beginning", after="beginning is loaded")
     reports = recurra.workflow.REPORTS
-    reports["classify"] = watched(reports["classify"], "report", "reported")
+    report, words = reports["classify"]
+    reports["classify"] = (watched(report, "report", "reported"), words)
     around(recurra.workflow, "save_end", before="save the end")
     around(ManyToOneTraining, "batch", before="batch", after="batch is made")
     around(ManyToOneTraining, "loss", after="forward is done")

@@ -82,9 +82,9 @@ def child(job: dict[str, Any]) -> int:
         return None
 
     if job.get("spoil"):
-        recurra.workflow.REPORTS["classify"] = spoil_weights
+        recurra.workflow.REPORTS["classify"] = (spoil_weights, WORDS)
     elif not job["report"]:  # drawing takes longer than all the rest
-        recurra.workflow.REPORTS["classify"] = without_pictures
+        recurra.workflow.REPORTS["classify"] = (without_pictures, WORDS)
     watch(handler)
     answer: dict[str, Any] = {}
     try:
@@ -103,6 +103,9 @@ def bound_memory(more: int) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + more
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+WORDS = recurra.workflow.REPORTS["classify"][1]
 
 
 def without_pictures(run: Run, *rest: Any) -> None:

@@ -20,6 +20,9 @@ from recurra.sequence import valid_mask
 SHORT = (5, 0, 1, 11, 2)
 
 
+DEEP = pytest.mark.deep
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
@@ -38,8 +41,7 @@ STREAMING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("bidirectional", [False, True], ids=["one way", "both ways"])
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize(("layers", "bidirectional"), [(1, False), (2, True), pytest.param(2, False, marks=DEEP)])
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_is_certified(cell: str, layers: int, bidirectional: bool) -> None:
     layer = Recurrent(cell, 3, 4, layers, bidirectional=bidirectional, dtype=torch.float64)
@@ -55,7 +57,7 @@ def test_every_cell_is_certified(cell: str, layers: int, bidirectional: bool) ->
 
 
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one way", "both ways"])
-@pytest.mark.parametrize("pooling", ["last", "mean+max", "attention"])
+@pytest.mark.parametrize("pooling", ["last", "mean+max+attention"])
 def test_a_model_with_one_answer_a_sequence_is_certified(pooling: str, bidirectional: bool) -> None:
     model = SequenceModel("lstm", 3, 4, 2, 2, pooling=pooling, bidirectional=bidirectional, pool_inputs=True)
     found = certify_module(model, input_size=3, lengths=SHORT)

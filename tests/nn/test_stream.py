@@ -239,8 +239,10 @@ def test_a_state_of_another_layer_or_other_weights_is_refused(tmp_path: Path) ->
 
 
 def test_a_sessions_state_holds_no_chunk_alive() -> None:
+    x = torch.randn(3, dtype=torch.float64)
     for name in LAYERS:
         session = layer(name).stream()
-        session.push(torch.randn(500, 3, dtype=torch.float64))
-        for path, leaf in leaves(session.state):
-            assert leaf.untyped_storage().nbytes() == leaf.numel() * leaf.element_size(), (name, path)
+        for read in (lambda one: one.push(torch.randn(500, 3, dtype=torch.float64)), lambda one: one.step(x)):
+            read(session)
+            for path, leaf in leaves(session.state):
+                assert leaf.untyped_storage().nbytes() == leaf.numel() * leaf.element_size(), (name, path)

@@ -124,7 +124,7 @@ def test_the_laws_hold_over_several_blocks_of_queries(window: int, steps: int) -
 def test_a_step_reads_its_window_and_nothing_before() -> None:
     layer = Recurrent("transformer", 3, 8, attention_window=4, dtype=torch.float64)
     x = double(1, 20, 3).requires_grad_()
-    layer(x)[0][0, 12].sum().backward()
+    layer(x)[0][0, 12, 3].backward()
     reached = (x.grad[0] != 0).any(-1)
     assert reached.nonzero()[:, 0].tolist() == [9, 10, 11, 12]
 
@@ -137,12 +137,19 @@ def test_the_place_of_a_sequence_does_not_matter() -> None:
     torch.testing.assert_close(later[:, -1], layer(x)[0][:, -1])
 
 
-def test_an_empty_memory_is_not_read_whatever_stands_there() -> None:
+def test_an_empty_part_of_a_memory_is_not_read_whatever_stands_there() -> None:
     layer = Recurrent("transformer", 3, 8, attention_window=5, dtype=torch.float64)
-    x = double(2, 7, 3)
-    (begin,) = layer.initial_state(2).layers
-    other = begin._replace(keys=double(2, 5, 8), values=1e6 * double(2, 5, 8))
-    torch.testing.assert_close(layer(x, layer.initial_state(2)._replace(layers=(other,)))[0], layer(x)[0])
+    x, before = double(3, 7, 3), double(3, 4, 3)
+    _, state = layer(before, lengths=torch.tensor([0, 3, 4]))
+    (begin,) = state.layers
+    empty = (torch.arange(5) < 5 - begin.steps[:, None])[..., None]
+    other = begin._replace(
+        keys=torch.where(empty, double(3, 5, 8), begin.keys), values=torch.where(empty, 1e6, begin.values)
+    )
+    outputs, _ = layer(x, state._replace(layers=(other,)))
+    for row, length in enumerate((0, 3, 4)):
+        whole, _ = layer(torch.cat([before[row, :length], x[row]]))
+        torch.testing.assert_close(outputs[row], whole[length:])
 
 
 def test_both_ways_every_step_reads_every_valid_step_and_the_layer_is_as_wide_as_one() -> None:
@@ -150,8 +157,19 @@ def test_both_ways_every_step_reads_every_valid_step_and_the_layer_is_as_wide_as
     x = double(1, 6, 3).requires_grad_()
     outputs, _ = layer(x, lengths=torch.tensor([4]))
     assert outputs.shape == (1, 6, 8) and layer.output_size == 8 and not layer.joined
-    outputs[0, 1].sum().backward()
+    outputs[0, 1, 3].backward()
     assert (x.grad[0] != 0).any(-1).tolist() == [True] * 4 + [False] * 2
+
+
+@pytest.mark.parametrize("engine", ["auto", "loop"])
+def test_a_row_of_no_steps_gives_zeros_and_no_nan_in_any_gradient(engine: Any) -> None:
+    for bidirectional in (False, True):
+        layer = Recurrent("transformer", 3, 8, 2, bidirectional=bidirectional, engine=engine, dtype=torch.float64)
+        outputs, _ = layer(torch.full((2, 4, 3), torch.nan).double(), lengths=torch.tensor([0, 0]))
+        assert not bool(outputs.any())
+        outputs, _ = layer(double(2, 4, 3), lengths=torch.tensor([0, 3]))
+        outputs.pow(3).sum().backward()
+        assert all(bool(one.grad.isfinite().all()) for one in layer.parameters())
 
 
 def test_both_ways_cannot_step_and_says_so() -> None:

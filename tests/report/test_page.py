@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from recurra.report.page import (
     Headline,
+    Passage,
     Picture,
     ReportPage,
     Sample,
@@ -58,6 +59,7 @@ def page_of(text, **parts):
         "tables": [Table(text, [text, "n"], [[text, 1]], text)],
         "pictures": [Picture(text, PNG, text, text)],
         "samples": [Sample(text, text, text, 0.5), Sample(text, "other", text), Sample(text, None, text)],
+        "passages": [Passage(text, text)],
         "settings": [(text, text)],
     }
     return ReportPage(**(whole | parts))
@@ -93,6 +95,15 @@ def test_everything_given_is_on_the_page():
     assert reader.every("details") == [{"class": "card"}]  # closed until it is opened
 
 
+def test_a_passage_keeps_its_lines_and_nothing_that_commands_the_page():
+    page = render(
+        ReportPage("t", "s", Headline("loss", "1"), passages=[Passage("seed 0", "one\n two\x07<b>\n" + "x" * 5000)])
+    )
+    assert '<p class="passage" dir="auto">one\n two\ufffd&lt;b&gt;\nxxx' in page
+    assert page.count("x") < 1500
+    assert "What it writes seed 0" in Reader(page).text
+
+
 def test_a_page_with_nothing_but_a_headline_has_no_empty_boxes():
     reader = Reader(render(ReportPage("t", "s", Headline("accuracy", "0.5"))))
     assert not any(reader.every(tag) for tag in ("table", "img", "ul", "details", "dl", "h2"))
@@ -124,7 +135,7 @@ def test_the_page_forbids_everything_from_outside_and_asks_for_nothing():
 
 def test_a_text_of_a_hundred_thousand_characters_is_cut_in_the_middle():
     text = "a" * 50_000 + "b" * 50_000
-    page = render(page_of(text))
+    page = render(page_of(text, passages=()))  # which lose their end
     assert len(page) < 40_000 + len(base64.b64encode(PNG))
     assert re.search("a{100}…b{100}", page)
     assert "a" * 300 not in page

@@ -40,6 +40,14 @@ def test_the_curves_are_the_losses_and_the_metric_with_the_first_best_evaluation
     assert scores.get_title(loc="left") == "accuracy: best 0.7 at step 20"
 
 
+def test_where_the_loss_is_the_metric_there_is_one_picture_with_its_best_marked():
+    (losses,) = curves(HISTORY, "loss", higher_is_better=False).axes
+    assert [line.get_label() for line in losses.lines[:2]] == ["training", "validation"]
+    assert losses.lines[-1].get_xydata().tolist() == [[20, 0.7]]
+    assert losses.get_title(loc="left") == "loss: best 0.7 at step 20"
+    assert curves_numbers(HISTORY[:1], "loss") == ([[10, 0.9, 0.8]], ["step", "train_loss", "valid_loss"])
+
+
 def test_the_best_evaluation_follows_the_direction_of_the_metric_and_skips_what_is_no_number():
     assert best_evaluation(HISTORY, "loss", higher_is_better=False) == 1
     assert best_evaluation(HISTORY, "loss") == 2

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from recurra.cells import CELLS
 from recurra.state import leaves
 from recurra.streaming import Session
 from recurra.tasks import ManyToOne, Regress
@@ -122,6 +123,16 @@ def test_texts_stream_through_every_model(name: str) -> None:
     session = session_of(task)
     for cut in range(0, len(TEXT), 9):
         agree(session, task, TEXT[: cut + 9], session.push(TEXT[cut : cut + 9]))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_streams(cell: str) -> None:
+    task = series_task(cell=cell, num_layers=2, pooling="last+mean")
+    x = np.random.default_rng(1).normal(3, 2, (9, 2))
+    session = session_of(task)
+    for t in range(3):
+        agree(session, task, x[: t + 1], session.step(x[t]))
+    agree(session, task, x, session.push(x[3:]))
 
 
 def test_a_stream_goes_on_where_predict_would_cut() -> None:

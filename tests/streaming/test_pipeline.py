@@ -114,6 +114,14 @@ def test_context_and_chance_do_not_depend_on_how_the_input_is_cut() -> None:
         assert parts.answer()[1] == symbol and parts.state.decoding == whole.state.decoding
 
 
+def test_no_state_is_a_view_of_what_was_read() -> None:
+    live = session()
+    for read in (lambda: live.push("bad cafe fed"), lambda: live.step("a")):
+        read()
+        context = live.state.model.context
+        assert context.is_contiguous() and context.untyped_storage().nbytes() == context.numel() * 4
+
+
 def test_what_is_drawn_goes_on_in_another_session_and_follows_the_seed(tmp_path: Path) -> None:
     def generated(live: Session, symbol: str, count: int) -> str:
         made = ""

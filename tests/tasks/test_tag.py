@@ -11,13 +11,15 @@ import pytest
 import torch
 
 import recurra
+from recurra.certification.sessions import answers_in_pieces, expected_of_rest
 from recurra.data.partition import Given
 from recurra.data.token_features import TokenValues
 from recurra.errors import DataError, InputError, NotStreamable, RunError, SettingsError
 from recurra.run import TagRun
 
 QUICK: dict[str, Any] = {
-    "epochs": 10, "hidden_size": 16, "embedding_size": 16, "char_hidden_size": 8, "char_embedding_size": 8,
+    "epochs": 6, "batch_size": 8, "hidden_size": 16, "embedding_size": 16, "char_hidden_size": 8,
+    "char_embedding_size": 8,
     "embedding_dropout": 0.1, "dropout": 0.1, "output_dropout": 0.1, "lr": 0.02, "average": 0.9, "threads": 1,
     "patience": 0,
 }  # fmt: skip
@@ -136,7 +138,7 @@ def test_a_list_longer_than_max_length_is_read_in_pieces_and_every_token_is_tagg
 
 @pytest.mark.parametrize("crf", [False, True])
 def test_spans_are_learned_and_only_whole_ones_are_answered(tmp_path: Path, crf: bool) -> None:
-    run = recurra.train("tag", data=names(150), out=tmp_path / "run", crf=crf, batch_size=8, **QUICK | {"epochs": 20})
+    run = recurra.train("tag", data=names(150), out=tmp_path / "run", crf=crf, **QUICK | {"epochs": 12})
     metrics = run.evaluate(names(60, seed=1))
     assert run.result["metric"] == "span_f1"
     assert metrics["span_f1"] > 0.95 > metrics["baseline_frequent_span_f1"]
@@ -223,7 +225,7 @@ def test_a_run_starts_from_another_ones_weights_and_words(tagged: TagRun, tmp_pa
 
 
 def test_refit_trains_on_validation_sentences_too(tmp_path: Path) -> None:
-    run = recurra.train("tag", data=sentences(40), out=tmp_path / "run", refit=True, **QUICK | {"batch_size": 4})
+    run = recurra.train("tag", data=sentences(40), out=tmp_path / "run", refit=True, **QUICK)
     assert run.evaluate(sentences(20, seed=1))["accuracy"] > 0.5
 
 
@@ -271,3 +273,35 @@ def test_a_damaged_list_of_tags_is_refused(tagged: TagRun, tmp_path: Path) -> No
         type(tagged.parts).from_json(saved, None)
     with pytest.raises(InputError, match="came as Python objects"):
         recurra.load(tagged.path).evaluate()
+
+
+def test_a_session_tags_each_token_as_it_comes_as_predict_does(tmp_path: Path) -> None:
+    run = recurra.train("tag", data=sentences(60), out=tmp_path / "run", bidirectional=False, **QUICK | {"epochs": 3})
+    tokens = ["the", "can", "walks", "the", "dog", "never-seen"]
+    expected = list(run.predict([tokens])[0].tags)
+    session = run.stream()
+    assert [session.step(token) for token in tokens] == expected
+    session.reset()
+    assert session.push(tokens[:2]) + session.push([]) + session.push("walks the") == expected[:4]
+    session.save(tmp_path / "state.safetensors")
+    assert recurra.load(run.path).stream(tmp_path / "state.safetensors").push(tokens[4:]) == expected[4:]
+    with pytest.raises(DataError, match="step takes one token"):
+        session.step(["a"])
+    with pytest.raises(DataError, match="token 1 is empty"):
+        session.push([""])
+    assert session.push(tokens[4:]) == expected[4:]  # what was refused left the state as it was
+    numbers = [run.labels.index(tag) for tag in expected]
+    assert all(
+        answer == numbers for answer in answers_in_pieces(run, tokens, run.stream())
+    )  # as a certificate reads it
+    assert expected_of_rest(run, tokens) == numbers[3:]
+
+
+def test_a_tagger_that_needs_whole_sentences_has_no_session(tagged: TagRun, tmp_path: Path) -> None:
+    with pytest.raises(NotStreamable, match="train with bidirectional=False"):
+        tagged.stream()
+    options = QUICK | {"epochs": 1, "bidirectional": False}
+    for data, crf in ((names(40), False), (sentences(40), True)):
+        run = recurra.train("tag", data=data, out=tmp_path / f"{crf}", crf=crf, **options)
+        with pytest.raises(NotStreamable, match="chooses the tags of a sentence together"):
+            run.stream()

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 
 from safetensors.torch import save_file
 
+from recurra.errors import Elsewhere
 from recurra.training.processes import processes_here
 from recurra.training.protocol import Interrupted, Trainable
 
@@ -43,6 +45,17 @@ def main(folder: Path) -> None:
         training, _ = train_task(name, folder / f"{name}-process-{processes.rank}", processes)
         save(training, folder / f"{name}-{processes.rank}.safetensors")
 
+    _, result = train("one row", folder / f"timed-{processes.rank}", processes, max_time=0.3, max_steps=0)
+    (folder / f"timed-{processes.rank}.txt").write_text(f"{result.stopped} {result.steps} {result.seconds}")
+
+    def fail() -> int:
+        raise ValueError("a fault of the first")
+
+    try:
+        processes.found(fail)
+    except (ValueError, Elsewhere) as error:
+        (folder / f"fault-{processes.rank}.txt").write_text(f"{type(error).__name__}: {error}")
+
     def stop(count: int) -> None:
         if count == 8 and processes.rank == 1:
             signal.raise_signal(signal.SIGHUP)
@@ -51,6 +64,8 @@ def main(folder: Path) -> None:
         train("carried", folder / "stopped", processes, stop)
     except Interrupted as error:
         (folder / f"stopped-{processes.rank}.txt").write_text(str(error))
+    if processes.first:  # the other one waits for it
+        shutil.copytree(folder / "stopped", folder / "left")
     ragged, _ = train("carried", folder / "stopped", processes, resume=True)
     save(ragged, folder / f"resumed-{processes.rank}.safetensors")
 

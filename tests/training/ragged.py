@@ -38,6 +38,9 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"cell": "lstm", "bidirectional": True, "num_layers": 2, "dropout": 0.3, "variational": True}, {"batch_size": 4}
     ),
     "carried": ({"cell": "gru", **EVERYTHING}, {"batch_size": 5}),
+    "a row is not a number": (
+        {"cell": "gru", "dropout": 0.2, "num_layers": 2}, {"batch_size": 5, "on_nonfinite": "skip"}
+    ),
     "one row": ({"cell": "rnn", "recurrent_dropout": 0.3}, {"batch_size": 1}),
 }  # fmt: skip
 
@@ -51,20 +54,21 @@ class Batch(NamedTuple):
 class Ragged:
     """Three classes; a parameter of the model has a gradient from few rows only, and another one from none.
 
-    Args:
-        twice: every row goes through the model twice, as for R-Drop.
-        carries: what a row's place in the batch answered is added to what it answers in the next one.
+    By the variant's name every row goes through the model twice, as for R-Drop; or what a row's place in the batch
+    answered is added to what it answers in the next one; or a row is not a number.
     """
 
     metric = "loss"
     higher_is_better = False
 
-    def __init__(self, batch_size: int, twice: bool, carries: bool, **model: Any) -> None:
+    def __init__(self, batch_size: int, name: str, **model: Any) -> None:
         draw = generator("ragged")
         self.values = torch.randn(EXAMPLES, LONGEST, 4, generator=draw, dtype=torch.float64)
         self.lengths = torch.randint(0, LONGEST + 1, (EXAMPLES,), generator=draw)
         self.targets = torch.randint(0, 3, (EXAMPLES,), generator=draw)
-        self.batch_size, self.twice, self.carries = batch_size, twice, carries
+        self.batch_size, self.twice, self.carries = batch_size, "twice" in name, name == "carried"
+        if "not a number" in name:
+            self.values[int(self.lengths.argmax()), 0] = torch.nan
         self.state: Tensor | None = None
         self.before_batch: Callable[[int], None] = lambda count: None
         self.batches_made = 0
@@ -160,11 +164,12 @@ def train(
     processes: Processes = ALONE,
     before_batch: Callable[[int], None] = lambda count: None,
     resume: bool = False,
+    **changes: Any,
 ) -> tuple[Ragged, FitResult]:
     """A variant's training of STEPS steps."""
     model, training = VARIANTS[name]
-    ragged = Ragged(training["batch_size"], "twice" in name, name == "carried", **model)
+    ragged = Ragged(training["batch_size"], name, **model)
     ragged.before_batch = before_batch
     few = {"max_steps": STEPS, "evaluate_every": 7, "epochs": 100, "patience": 0, "lr": 0.02, "clip_norm": 0.5}
-    settings = TrainingSettings(threads=1, weight_decay=0.1, **{**few, **training})
+    settings = TrainingSettings(threads=1, weight_decay=0.1, **{**few, **training, **changes})
     return ragged, fit(ragged, settings, folder, Silent(), processes=processes, resume=resume)

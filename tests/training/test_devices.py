@@ -47,3 +47,25 @@ def test_the_callers_generator_and_threads_come_back_even_after_a_fault():
         raise KeyError
     assert torch.equal(torch.rand(2), expected)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "processes", "words"),
+    [
+        ("cuda:1", 2, 2, "device: cuda:1 is one device, and here are 2 processes; give auto, cuda or cpu"),
+        ("mps", 0, 2, "device: mps is one device"),
+        ("auto", 2, 3, "has 2 CUDA device\\(s\\) here for 3 processes; start 2 \\(torchrun --nproc-per-node 2\\)"),
+    ],
+)
+def test_a_device_that_several_processes_cannot_have_is_refused(monkeypatch, name, found, processes, words):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: found > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
+    with pytest.raises(SettingsError, match=words):
+        choose_device(name, 0, processes)
+
+
+def test_each_process_has_a_cuda_device_of_its_own_and_all_share_the_cpu(monkeypatch):
+    assert choose_device("cpu", 1, 2) == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [choose_device(name, rank, 2).index for name in ("auto", "cuda") for rank in (0, 1)] == [0, 1, 0, 1]

@@ -10,6 +10,7 @@ import torch
 
 from recurra.errors import RunError
 from recurra.training.checkpoint import checkpoints
+from recurra.training.interruption import stop_requests
 from recurra.training.protocol import Interrupted
 
 from .tiny import Crash, Tiny, crash_at, equal, train, weights, without_times
@@ -182,6 +183,15 @@ def test_a_second_signal_stops_at_once(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tiny, tmp_path)
     assert tiny.batches_made == 0
+
+
+def test_a_second_signal_may_mean_no_more_than_the_first():
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_requests(at_once=False) as request:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        assert request.signal == signal.SIGINT
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_signal_that_the_process_ignores_stays_ignored(tmp_path):

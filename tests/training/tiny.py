@@ -68,6 +68,12 @@ class Tiny:
         inputs, targets = batch
         return F.cross_entropy(self.model(inputs), targets, reduction="sum"), float(len(targets))
 
+    def carried(self) -> dict[str, Tensor]:
+        return {}
+
+    def carry(self, tensors: dict[str, Tensor]) -> None:
+        assert not tensors
+
     def evaluate(self) -> dict[str, float]:
         assert not self.model.training
         logits, targets = self.model(self.inputs[EXAMPLES:]), self.targets[EXAMPLES:]

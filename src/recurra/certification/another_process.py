@@ -22,6 +22,7 @@ from recurra.files import parse_json, read_bounded, write_whole
 from recurra.laws.pairs import Answer, Case
 from recurra.laws.subject import DoesNotApply, time_slice
 from recurra.run import Run
+from recurra.settings.names import CELLS
 from recurra.state_file import load_state, save_state, weights_digest
 
 ELSEWHERE = "recurra.certification.elsewhere"
@@ -57,8 +58,12 @@ class AnotherProcess:
         """Its answers.
 
         Raises:
+            DoesNotApply: the run has a cell of the caller's own.
             WorkError: it did not answer.
         """
+        own = sorted({name.strip() for name in str(self.run.settings.model.cell).split(",")} - set(CELLS))
+        if own:
+            raise DoesNotApply(f"{own[0]} is a cell of the caller's own, and another process does not have its code")
         if self._found is None and self._fault is None:
             try:
                 with tempfile.TemporaryDirectory(prefix="recurra-certify-") as folder:

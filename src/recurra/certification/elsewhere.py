@@ -14,7 +14,7 @@ from recurra.certification.another_process import LARGEST
 from recurra.certification.model import model_subject
 from recurra.certification.numbers import numbers_of
 from recurra.certification.rows import given_to
-from recurra.certification.sessions import middle
+from recurra.certification.sessions import middle, together
 from recurra.files import parse_json, read_bounded, write_whole
 from recurra.laws.subject import time_slice
 from recurra.run import load_run
@@ -43,7 +43,7 @@ def go_on(path: Path, folder: Path) -> None:
     for place in options["sessions"]:
         value = given.inputs[place]
         session = run.stream(folder / f"session-{place}.safetensors")
-        sessions[place] = numbers_of(session.push(value[middle(value) :]))
+        sessions[place] = numbers_of(together(run, [session.push(value[middle(value) :])]))
     answers = {"predictions": list(run.predict_rows(given.inputs)), "sessions": sessions}
     write_whole(folder / "outputs.safetensors", safetensors.torch.save(found))
     write_whole(folder / "answers.json", json.dumps(answers))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recurra.laws.subject import Result, Subject, packed_rows, subject_of, unpacked
 from recurra.laws.trees import Tree
-from recurra.sequence import Padding, Sequence, first_tensor
+from recurra.sequence import Padding, Sequence, first_tensor, shift_right
 
 
 def model_subject(model: nn.Module) -> Subject:
@@ -26,7 +26,8 @@ def _with_frontend(model: Any) -> Subject:
             lengths = torch.full((first.shape[0],), first.shape[1])
         given = Sequence.from_left(values, lengths) if padding == "left" else Sequence(values, lengths)
         outputs, state = model(given, state)
-        return outputs, state
+        a_step_each = outputs.dim() == 3
+        return shift_right(outputs, lengths) if padding == "left" and a_step_each else outputs, state
 
     def step(values: Any, state: Tree) -> Result:
         outputs, state = model.step(values, state)
@@ -47,5 +48,6 @@ def _with_frontend(model: Any) -> Subject:
         bound=_with_frontend,
         takes_empty=True,
         poison=False,
+        within_steps="frontend",
         reasons={"resets": "a run's model takes none; resets are for layers in one's own loop"},
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from recurra.certification.another_process import AnotherProcess
 from recurra.certification.numbers import apart, numbers_of
-from recurra.certification.sessions import answers_in_pieces, expected, streamable
+from recurra.certification.sessions import answers_in_pieces, expected, expected_of_rest, streamable
 from recurra.errors import NotStreamable
 from recurra.laws.pairs import Case, Found, Pair
 from recurra.laws.subject import DoesNotApply
@@ -71,7 +71,7 @@ def pairs_of(run: Run, inputs: list[Any]) -> dict[str, Pair]:
         _needs(live, not_live)
         found = process.ask(case).sessions
         for place, value in live.items():
-            yield Found(None, apart(found[place], numbers_of(expected(run, value))))
+            yield Found(None, apart(found[place], numbers_of(expected_of_rest(run, value))))
 
     return {
         "sessions": sessions,

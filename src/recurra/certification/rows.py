@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from recurra.data.features import SeriesFeatures, TextFeatures
 from recurra.data.partition import check_unchanged
 from recurra.data.table import Table
+from recurra.data.token_features import TokenFeatures
 from recurra.data.vocabulary import RESERVED
-from recurra.errors import RecurraError
+from recurra.errors import InputError, RecurraError
 from recurra.laws.certificate import LENGTHS
 from recurra.randomness import numpy_generator
 from recurra.run import Run
 from recurra.run.language_run import LanguageRun
-from recurra.sequence import map_values, valid_mask
+from recurra.sequence import first_tensor, map_values, valid_mask
 
 INPUTS = 24  # of the test data
 MOST_BYTES = 256 << 20  # of data files, beyond which inputs are drawn: a certificate is a matter of seconds
@@ -44,7 +44,10 @@ def given_to(run: Run) -> Given:
     inputs, source = test_inputs(run), TEST
     if not inputs:
         inputs, source = drawn_inputs(run), DRAWN
-    return Given(inputs, _cut(_steps(run, inputs), _lengths(int(run.parts.features.max_length))), source)
+    if not inputs:
+        raise InputError(f"{run.path}: there is nothing to certify it on; its test data are not where they were")
+    longest = getattr(run.parts, "max_length", 0) or getattr(run.parts.features, "max_length", 0)
+    return Given(inputs, _cut(_steps(run, inputs), _lengths(int(longest))), source)
 
 
 def test_inputs(run: Run) -> list[Any]:
@@ -68,6 +71,9 @@ def drawn_inputs(run: Run) -> list[Any]:
         tokens = [token for token in features.vocabulary.tokens if token not in RESERVED] or ["a"]
         between = TEXT_JOINED[features.unit]
         return [between.join(draw.choice(tokens, count).tolist()) for count in steps]
+    if isinstance(features, TokenFeatures):
+        words = [word for word in features.words.tokens if word not in RESERVED]
+        return [draw.choice(words, count).tolist() for count in steps]
     return []
 
 
@@ -118,7 +124,7 @@ def _steps(run: Run, inputs: list[Any]) -> Any:
 
 def _cut(steps: Any, lengths: list[int]) -> list[Any]:
     """Sequences of some lengths out of steps [N, …], which begin again where they end."""
-    total = int((steps if isinstance(steps, Tensor) else steps[0]).shape[0])
+    total = int(first_tensor(steps).shape[0])
     rows, at = [], 0
     for length in lengths:
         index = torch.from_numpy(np.arange(at, at + length) % max(total, 1))

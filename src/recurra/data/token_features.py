@@ -25,7 +25,7 @@ PREFIXES, SUFFIXES = (1, 2, 3), (1, 2, 3, 4)  # lengths of affixes, in character
 AFFIXES = len(PREFIXES) + len(SUFFIXES)
 RARE_PART = 3  # occurrences below which an affix or a shape counts as unknown
 MOST_CHARACTERS = 32  # of one token: its first and last 16; a longer one is a link or noise
-KEPT_TOKENS = 1 << 18  # different tokens whose numbers are kept: the same ones come again and again
+KEPT_TOKENS = 1 << 16  # different tokens whose numbers are kept: the same ones come again and again
 LONGEST_KEPT = 64
 DIGIT = re.compile(r"\d")
 

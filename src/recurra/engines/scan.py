@@ -26,7 +26,11 @@ from recurra.sequence import valid_mask
 
 def why_not(cell: Cell) -> str | None:
     """Why the scan cannot run this cell; None where it can."""
-    return None if isinstance(cell, LinearCell) else f"{type(cell).__name__} is not linear in its state"
+    if not isinstance(cell, LinearCell):
+        return f"{type(cell).__name__} is not linear in its state"
+    if type(cell).step is not LinearCell.step:  # it may put out something else than its hidden state
+        return f"{type(cell).__name__} has a step of its own"
+    return None
 
 
 def scan(

@@ -72,7 +72,7 @@ def run(
     both_ways = isinstance(cell, TransformerCell) and cell.bidirectional  # it has no step to loop over
     if x.shape[1] == 0 or (not both_ways and (chosen == "loop" or x.shape[0] == 0)):
         return unroll(cell, x, state, lengths=lengths, resets=resets, restart=restart, mask=mask, zoneout=zoneout)
-    if isinstance(cell, LinearCell):
+    if chosen == "scan" and isinstance(cell, LinearCell):
         return scan(cell, x, state, lengths=lengths, resets=resets, restart=restart, zoneout=zoneout)
 
     def quick(x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:

@@ -19,7 +19,7 @@ from recurra.laws.pairs import PAIRS, Case, Found, Pair, on_another
 from recurra.laws.subject import DoesNotApply, Fails, Subject, engine_now, engines_of, in_evaluation, subject_of
 from recurra.laws.trees import Tree, batch_dimensions, through_bytes
 from recurra.randomness import seed_of
-from recurra.sequence import map_values
+from recurra.sequence import first_tensor, map_values
 
 LENGTHS = (13, 0, 1, 61, 7, 2, 127, 5, 31, 3)  # steps: none, one, primes; in no order
 BOUND = 3.0  # largest drawn input, as in the laws
@@ -263,7 +263,7 @@ def _roundings(case: Case, dtype: torch.dtype) -> tuple[list[float], Pair]:
     reason = "the module is in float64 already" if dtype == torch.float64 else ""
     if not reason:
         try:
-            exact = case.subject.twin(nn.Module.double)
+            exact = case.subject.twin(lambda module: module.double())
             for row in [one for one, steps in enumerate(case.lengths) if steps]:
                 wide = map_values(lambda part: part.double() if part.is_floating_point() else part, case.row(row))
                 found[row] = difference(case.reference[row].outputs.double(), exact.run(wide)[0][0])
@@ -328,7 +328,7 @@ def _drawn(
 
 
 def _steps(values: Any) -> int:
-    return int((values if isinstance(values, Tensor) else values[0]).shape[1])
+    return int(first_tensor(values).shape[1])
 
 
 def _short(number: float | None) -> str:

@@ -19,7 +19,7 @@ from recurra.laws.agreement import difference
 from recurra.laws.subject import DoesNotApply, Result, Subject, first_step, time_slice
 from recurra.laws.trees import Tree, copied, rows_of
 from recurra.nn import Recurrent
-from recurra.sequence import map_values, shift_right, valid_mask
+from recurra.sequence import first_tensor, map_values, shift_right, valid_mask
 
 CHUNKS = (1, 3, 2, 7, 5)  # sizes that a row is cut into, over and over
 SHORT = 64  # steps: gradients and resets are compared on rows no longer than this
@@ -439,7 +439,8 @@ def stacked(rows: list[Any], steps: int | None = None) -> Any:
 
 def chunk_cuts(steps: int) -> list[int]:
     """Where a row is cut into pieces of 1, 3, 2, 7, 5, 1, 3, … steps."""
-    cuts, at = [], 0
+    cuts: list[int] = []
+    at = 0
     while True:
         at += CHUNKS[len(cuts) % len(CHUNKS)]
         if at >= steps:
@@ -478,12 +479,13 @@ def _silence_forward(module: nn.Module) -> None:
     with torch.no_grad():
         for part in module.modules():
             if isinstance(part, Recurrent) and part.bidirectional:
-                weights = [one for directions in part.stack() for one in directions[0].parameters()]
+                pairs = [directions for directions in part.stack() if len(directions) == 2]  # no Transformer layers
+                weights = [one for forward, _ in pairs for one in forward.parameters()]
             elif isinstance(part, nn.RNNBase) and part.bidirectional:
                 weights = [one for name, one in part.named_parameters() if not name.endswith("_reverse")]
             else:
                 continue
-            found = True
+            found = found or bool(weights)
             for one in weights:
                 one.zero_()
     if not found:
@@ -499,11 +501,11 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _steps(values: Any) -> int:
-    return int((values if isinstance(values, Tensor) else values[0]).shape[1])
+    return int(first_tensor(values).shape[1])
 
 
 def _device(values: Any) -> torch.device:
-    return (values if isinstance(values, Tensor) else values[0]).device  # type: ignore[no-any-return]
+    return first_tensor(values).device
 
 
 def _weighted(outputs: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ class Subject:
         bound: what makes `run`, `step` and the rest for another module of the same kind.
         takes_empty: whether sequences of no steps are legal.
         poison: whether anything may stand on padding; else zeros must.
+        within_steps: the name of a part that reads inside of a step, such as a word's characters, in any direction.
         reasons: comparison → why it does not apply.
     """
 
@@ -60,6 +61,7 @@ class Subject:
     bound: Callable[[nn.Module], Subject]
     takes_empty: bool
     poison: bool
+    within_steps: str
     reasons: dict[str, str]
 
     def needs(self, option: str) -> None:
@@ -83,11 +85,11 @@ class Subject:
                 check()
             except NotStreamable as error:
                 raise DoesNotApply(str(error)) from error
-        if name := bidirectional_part(self.module):
+        if name := bidirectional_part(self.module, self.within_steps):
             raise DoesNotApply(f"bidirectional ({name}): it reads each sequence from its end too")
         self.needs("state")
 
-    def twin(self, change: Callable[[nn.Module], None]) -> Subject:
+    def twin(self, change: Callable[[nn.Module], object]) -> Subject:
         """The same over a changed copy of the module.
 
         Raises:
@@ -125,9 +127,11 @@ def argument_names(module: nn.Module) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def bidirectional_part(module: nn.Module) -> str:
-    """The name of the first part that reads both ways; empty where none does."""
+def bidirectional_part(module: nn.Module, within_steps: str = "") -> str:
+    """The name of the first part that reads both ways along time; empty where none does."""
     for name, part in module.named_modules():
+        if within_steps and name.split(".")[0] == within_steps:
+            continue
         if getattr(part, "bidirectional", False) is True:
             return name or type(part).__name__
     return ""
@@ -176,6 +180,7 @@ def _module(module: nn.Module) -> Subject:
         bound=_module,
         takes_empty=True,
         poison=True,
+        within_steps="",
         reasons={},
     )
 
@@ -208,6 +213,7 @@ def _torch(module: nn.Module) -> Subject:
         bound=_torch,
         takes_empty=False,
         poison=True,
+        within_steps="",
         reasons={},
     )
 

@@ -102,6 +102,14 @@ class Tagger(nn.Module):
         self.head = nn.Linear(encoder.output_size, sum(self.sizes))
         self.crf = ConditionalRandomField(self.sizes[0]) if crf else None
 
+    def check_streamable(self) -> None:
+        """Refuse what needs the whole sequence; the characters of a token are all there with it.
+
+        Raises:
+            NotStreamable: naming the layer and the mend.
+        """
+        self.encoder.check_streamable()
+
     def initial_state(self, batch_size: int) -> RecurrentState:
         """The state before the first token."""
         return self.encoder.initial_state(batch_size)
@@ -113,7 +121,7 @@ class Tagger(nn.Module):
             NotStreamable: a state is given to a bidirectional tagger, which has read the end already.
         """
         if state is not None:
-            self.encoder.check_streamable()
+            self.check_streamable()
         outputs, state = self.encoder.run(entered_zeros(self.frontend(x.values), x.lengths), state)
         if self.training and self.output_dropout:
             outputs = outputs * dropout_mask((outputs.shape[0], 1, outputs.shape[2]), self.output_dropout, outputs)
@@ -125,7 +133,7 @@ class Tagger(nn.Module):
         Raises:
             NotStreamable: the tagger is bidirectional.
         """
-        self.encoder.check_streamable()
+        self.check_streamable()
         x = self.frontend(type(values)(*(part[:, None] for part in values)))[:, 0]
         y, state = self.encoder.step(x, state)
         return self.head(y), state

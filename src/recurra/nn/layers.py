@@ -10,8 +10,9 @@ from recurra.cells import CELLS, Cell, TransformerCell
 from recurra.errors import SettingsError
 from recurra.nn.direction import Direction, why_without
 from recurra.nn.initialization import initialize
-from recurra.settings.names import Initialization, check_name
-from recurra.settings.stack import layer_cells, layer_dilations
+from recurra.settings.names import Initialization
+from recurra.settings.own_cells import own_cells
+from recurra.settings.stack import check_cell, layer_cells, layer_dilations
 
 CellKind = str | Callable[..., Cell]
 WINDOWED = ("transformer",)
@@ -29,7 +30,7 @@ def cell_kinds(cell: CellKind | Sequence[CellKind], num_layers: int) -> tuple[Ce
         given += [name.strip() for name in one.split(",")] if isinstance(one, str) else [one]
     for kind in given:
         if isinstance(kind, str):
-            check_name("cell", kind, CELLS)
+            check_cell(kind)
     if num_layers < 1:
         raise SettingsError(f"num_layers: {num_layers} is below 1")
     if not given:
@@ -109,7 +110,7 @@ def _constructors(
         raise SettingsError(f"attention_window: {attention_window} is below 1")
     found: list[Callable[..., Cell]] = []
     for number, kind in enumerate(kinds):
-        make = CELLS[kind] if isinstance(kind, str) else kind
+        make = {**CELLS, **own_cells()}[kind] if isinstance(kind, str) else kind
         if windowed[number]:
             last = number + 1 == len(kinds) or not windowed[number + 1]  # of Transformer layers in a row
             make = partial(make, window=attention_window, bidirectional=bidirectional, norm_output=last)

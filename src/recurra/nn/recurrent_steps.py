@@ -12,7 +12,7 @@ from recurra.errors import InputError
 from recurra.nn.dilation import oldest, pushed
 from recurra.nn.door import Entered
 from recurra.nn.states import RecurrentState
-from recurra.state import State
+from recurra.state import State, owned
 
 if TYPE_CHECKING:
     from recurra.nn.recurrent import Recurrent
@@ -51,6 +51,7 @@ class RecurrentSteps:
             read = begin if one.dilation == 1 else oldest(begin)
             if one.zoneout or select_engine(self.layer.engine, one.cell) == "loop":
                 above, end = one.move(x, read, self._silence.layers[number].directions[0])
+                end = owned(end)  # a cell may give views of what it computed; torch's functions do not
             else:
                 above, end = single_cell(one.cell, x, read)
             if one.dilation > 1:

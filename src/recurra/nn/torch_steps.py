@@ -11,7 +11,7 @@ from torch import _VF, Tensor, nn
 from recurra.engines.single import STATES, single
 from recurra.errors import InputError, NotStreamable
 from recurra.nn.states import RecurrentState
-from recurra.state import State
+from recurra.state import State, owned
 
 _SEQUENCES: dict[str, Callable[..., Any]] = {
     "RNN_TANH": _VF.rnn_tanh,
@@ -58,7 +58,7 @@ class TorchSteps:
         module = self.module
         if module.proj_size:
             outputs, state = self.run(x[:, None], state)
-            return outputs[:, 0], state
+            return outputs[:, 0], owned(state)
         module._update_flat_weights()
         each, final = 4 if module.bias else 2, []
         for number, begin in enumerate(state.layers):

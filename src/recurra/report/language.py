@@ -9,15 +9,15 @@ import torch
 
 from recurra.data.corpus import Text
 from recurra.report.card import CardWords, place_of
-from recurra.report.page import Headline, ReportPage, Sample, Table, write_report
+from recurra.report.page import Headline, Passage, ReportPage, Table, write_report
 from recurra.report.parts import curves_picture, facts_of, model_line, scores_table, settings_of
 from recurra.report.saving import Cell
 from recurra.run import LanguageRun
 from recurra.settings.names import UNIT_WORDS
 from recurra.tasks.model import LanguageScore, ModelTraining
 
-SAMPLES = ((0.5, 0), (0.8, 1), (1.0, 2))  # temperature and seed
-SAMPLE_LENGTH = {"char": 320, "byte": 320, "bpe": 80, "word": 60}  # symbols
+DRAWN = ((0.5, 0), (0.8, 1), (1.0, 2))  # temperature and seed
+PASSAGE_LENGTH = {"char": 320, "byte": 320, "bpe": 80, "word": 60}  # symbols
 LOOKED_AT = 20_000  # symbols of the test text, for the table of symbols
 SHOWN = 15  # symbols in it
 WINDOW = 512
@@ -54,7 +54,7 @@ def write_language_report(
             facts=facts_of(run, "Symbols"),
             tables=tables,
             pictures=[curves_picture(run, training, history)],
-            samples=_samples(run, unit),
+            passages=_passages(run, unit),
             settings=settings_of(run),
         ),
     )
@@ -96,11 +96,11 @@ def language_words(run: LanguageRun, training: ModelTraining, test: Text | None)
     )
 
 
-def _samples(run: LanguageRun, unit: str) -> list[Sample]:
+def _passages(run: LanguageRun, unit: str) -> list[Passage]:
     return [
-        Sample(f"temperature {temperature:g}, seed {seed}", None, text)
-        for temperature, seed in SAMPLES
-        for text in run.generate(length=SAMPLE_LENGTH[unit], temperature=temperature, seed=seed)
+        Passage(f"temperature {temperature:g}, seed {seed}", text)
+        for temperature, seed in DRAWN
+        for text in run.generate(length=PASSAGE_LENGTH[unit], temperature=temperature, seed=seed)
     ]
 
 

@@ -15,11 +15,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recurra.files import write_whole
 from recurra.report.saving import DOTS_PER_INCH, Cell
-from recurra.report.text import shorten
+from recurra.report.text import readable, shorten
 
 NAME_LENGTH = 80  # characters shown of a name, a label or a cell
 VALUE_LENGTH = 300
 SAMPLE_LENGTH = 400
+PASSAGE_LENGTH = 1200
 DIGITS = 4  # significant, of the largest number of a column
 WIDE = 1200  # pixels from which a picture takes the page's whole width
 TALL = 20  # rows beyond which a table scrolls in a box of bounded height
@@ -66,6 +67,14 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """A text that the model wrote, shown with its lines, and how it was drawn."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
 class ReportPage:
     """Everything on a report, in the order in which it is shown."""
 
@@ -76,6 +85,7 @@ class ReportPage:
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()
     samples: Sequence[Sample] = ()
+    passages: Sequence[Passage] = ()
     settings: Sequence[tuple[str, str]] = ()
 
 
@@ -101,12 +111,18 @@ def render(page: ReportPage) -> str:
     environment.filters["name"] = lambda text: shorten(text, NAME_LENGTH)
     environment.filters["value"] = lambda text: shorten(text, VALUE_LENGTH).replace(" %", "\N{NO-BREAK SPACE}%")
     environment.filters["sample"] = lambda text: shorten(text, SAMPLE_LENGTH)
+    environment.filters["lines"] = _lines
     environment.filters["columns"] = columns
     environment.filters["data_uri"] = _data_uri
     environment.filters["size"] = picture_size
     return environment.get_template("page.html").render(
         page=page, wide=WIDE, tall=TALL, dots_per_pixel=DOTS_PER_INCH / 100
     )
+
+
+def _lines(text: str) -> str:
+    """The first of a text, its lines kept."""
+    return "\n".join(readable(line) for line in text[:PASSAGE_LENGTH].split("\n"))
 
 
 @dataclass(frozen=True)

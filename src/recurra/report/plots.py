@@ -38,7 +38,7 @@ BARS = 40
 
 
 def curves(history: Sequence[Record], metric: str, higher_is_better: bool = True) -> Figure:
-    """Losses and the validation metric over the training steps, the best evaluation marked.
+    """Losses and the validation metric over the training steps, the best evaluation marked; the loss has one picture.
 
     Args:
         history: the lines of metrics.jsonl: `step`, `train_loss`, `valid_loss`, `valid_METRIC`; what a line lacks
@@ -46,24 +46,29 @@ def curves(history: Sequence[Record], metric: str, higher_is_better: bool = True
         metric: name of the metric that chose the best weights, without `valid_`.
         higher_is_better: whether its best value is the highest.
     """
-    figure = _figure(WIDTH, 4.4)
-    losses, scores = figure.subplots(2, sharex=True)
-    _plain(losses)
-    _plain(scores)
+    two = metric != "loss"
+    figure = _figure(WIDTH, 4.4 if two else 2.8)
+    losses, *others = figure.subplots(1 + two, sharex=True, squeeze=False)[:, 0]
+    scores = others[0] if two else losses
+    for axes in (losses, *others):
+        _plain(axes)
     steps = _column(history, "step")
     for name, label, colour in (("train_loss", "training", BLUE), ("valid_loss", "validation", ORANGE)):
         _line(losses, steps, _column(history, name), label, colour)
     values = _column(history, f"valid_{metric}")
-    _line(scores, steps, values, "validation", GREEN)
+    colour = GREEN if two else ORANGE
+    if two:
+        _line(scores, steps, values, "validation", colour)
     best = best_evaluation(history, metric, higher_is_better)
     if best is not None:
-        for axes in (losses, scores):
+        for axes in (losses, *others):
             axes.axvline(steps[best], color=FAINT, linewidth=0.9, linestyle=(0, (3, 3)), zorder=1)
-        scores.plot(steps[best], values[best], "o", color=GREEN, markersize=7, markeredgecolor="white", zorder=4)
+        scores.plot(steps[best], values[best], "o", color=colour, markersize=7, markeredgecolor="white", zorder=4)
         title = f"{_words(metric)}: best {values[best]:.4g} at step {steps[best]:.0f}"
     else:
         title = _words(metric)
-    _title(losses, "loss")
+    if two:
+        _title(losses, "loss")
     _title(scores, title)
     _axis_labels(scores, "training step", "")
     scores.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -74,7 +79,7 @@ def curves(history: Sequence[Record], metric: str, higher_is_better: bool = True
 
 def curves_numbers(history: Sequence[Record], metric: str) -> Numbers:
     """The drawn columns of the history, an evaluation a row."""
-    names = ["step", "train_loss", "valid_loss", f"valid_{metric}"]
+    names = list(dict.fromkeys(["step", "train_loss", "valid_loss", f"valid_{metric}"]))
     return [[record.get(name) for name in names] for record in history], names
 
 

@@ -17,7 +17,9 @@ from recurra.data.tagged import gathered, token_column
 from recurra.errors import InputError, RecurraError
 from recurra.run.run import Run
 from recurra.settings.tasks import TagSettings
+from recurra.streaming import Session, SessionState
 from recurra.tasks import Tag, Tagged
+from recurra.tasks.tag_stream import tag_session
 
 
 class TagRun(Run):
@@ -126,6 +128,20 @@ class TagRun(Run):
         """The first sentences of the test data."""
         inputs: list[Any] = test.inputs[:count]
         return inputs
+
+    def stream(self, state: SessionState | str | Path | None = None) -> Session:
+        """A live sentence: `step(token)` answers its tag, `push(tokens)` those of several.
+
+        Args:
+            state: to begin from: another session's `state`, or the path of one that a session saved; None: from the
+                beginning.
+
+        Raises:
+            NotStreamable: the model is bidirectional, or the tags of a sentence are chosen together.
+            StateError: the file is missing, damaged, or of another run.
+            ShapeError: the state is not one of this run.
+        """
+        return tag_session(self._task, state, str(self.path))
 
     def facts(self) -> dict[str, Any]:
         """The tags, and what reads the tokens."""

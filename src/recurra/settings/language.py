@@ -33,7 +33,7 @@ class SymbolSettings:
     min_count: int = 0
     """Occurrences in the training text below which a symbol is unknown; 0: 1, and 2 for words and BPE's pairs."""
     embedding_size: int = 0
-    """Features of a symbol's embedding; 0: as many as hidden_size, at most 256."""
+    """Features of a symbol's embedding; 0: 64 for characters and bytes, else as many as hidden_size, at most 256."""
 
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""
@@ -60,7 +60,7 @@ class LanguageLayersSettings(LayersSettings):
     """Probability that a symbol's whole embedding is zero for a window."""
     embedding_dropout: float = 0.0
     """Dropout on embeddings, one mask a row and window."""
-    output_dropout: float = 0.0
+    output_dropout: float = 0.2
     """Dropout on the last layer's outputs, one mask a row and window."""
 
     def problems(self) -> list[str]:
@@ -78,9 +78,9 @@ class LanguageTrainingSettings(TrainingSettings):
 
     epochs: int = 20
     """Passes over the training text at most."""
-    batch_size: int | Automatic = 32
+    batch_size: int | Automatic = 16
     """Rows: stretches of the text that are read side by side, each with its state carried from window to window."""
-    lr: float = 4e-3
+    lr: float = 6e-3
     """Learning rate at its highest."""
     metric: str = ""
     """Validation metric that chooses the best weights. Default: loss."""
@@ -101,7 +101,7 @@ class LanguageTrainingSettings(TrainingSettings):
 class LanguageOptions:
     """What only a language model has."""
 
-    bptt_length: int = 128
+    bptt_length: int = 64
     """Symbols of a window: gradients reach back as far, the state farther; 0: the whole row (exact)."""
     bptt_varied: bool = False
     """Draw the length of each window about bptt_length (Merity et al., 2018)."""

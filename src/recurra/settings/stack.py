@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from recurra.errors import SettingsError
-from recurra.settings.names import CELLS, check_name
+from recurra.settings.names import CELLS, did_you_mean
+from recurra.settings.own_cells import own_cells
 
 LARGEST_REACH = 1 << 16  # steps that a state may hold: a number from a file decides how much memory is taken
 
@@ -21,8 +22,20 @@ def cell_names(cell: str) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in cell.split(","))
     for name in names:
-        check_name("cell", name, CELLS)
+        check_cell(name)
     return names
+
+
+def check_cell(name: str) -> None:
+    """Refuse a name that is neither a cell of the package nor one of one's own that is known here.
+
+    Raises:
+        SettingsError: with the nearest one, and how one of one's own is given.
+    """
+    known = (*CELLS, *own_cells())
+    if name not in known:
+        own = "" if "did you mean" in (near := did_you_mean(name, known)) else f"; one's own: cells={{{name!r}: …}}"
+        raise SettingsError(f"cell: {name!r} is not known; {near}{own}")
 
 
 def layer_cells(cells: Sequence[T], num_layers: int) -> tuple[T, ...]:

@@ -6,6 +6,7 @@ from recurra.streaming.session import Session, SessionState
 from recurra.streaming.symbols import SymbolPreprocessing, SymbolStreamState
 from recurra.streaming.tail import ByteTail, make_tail, read_tail
 from recurra.streaming.text import TextPreprocessing, TextStreamState
+from recurra.streaming.tokens import TokenPreprocessing
 
 __all__ = [
     "ByteTail",
@@ -21,6 +22,7 @@ __all__ = [
     "SymbolStreamState",
     "TextPreprocessing",
     "TextStreamState",
+    "TokenPreprocessing",
     "make_tail",
     "read_tail",
 ]

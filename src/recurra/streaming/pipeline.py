@@ -84,9 +84,12 @@ class Decoding(Protocol):
     def run(self, outputs: Any, steps: int, state: State) -> tuple[Any, State]:
         """The outputs of a model's `run` → an answer, and the next state.
 
+        It is asked of what is read for good, and of what is held back as if the input ended there; the state that it
+        then gives is not kept.
+
         Args:
-            outputs: after what was read; where something is held back, after that too.
-            steps: how many steps were read for good; 0 where an answer is asked for and nothing is read.
+            outputs: of `steps` steps; of none those so far.
+            steps: how many; 0 too.
         """
 
 

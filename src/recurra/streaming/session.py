@@ -78,14 +78,15 @@ class Session:
         preprocessing, model, decoding = self._parts()
         with torch.inference_mode():
             rest, prepared = preprocessing.rest(self._state.preprocessing)
-            hidden, steps = self._state.model, self._state.steps
+            _, hidden, decoded, steps = self._state
             if rest is not None:
-                _, hidden = model.run(rest, hidden)
+                outputs, hidden = model.run(rest, hidden)
+                _, decoded = decoding.run(outputs, _steps_of(rest), decoded)
                 steps = steps + _steps_of(rest)
             values, prepared = preprocessing.step(x, prepared)
             outputs, hidden = model.step(values, hidden)
-            answer, decoded = decoding.step(outputs, self._state.decoding)
-            self._state = SessionState(prepared, hidden, decoded, steps + 1)
+            answer, decoded = decoding.step(outputs, decoded)
+            self._state = SessionState(prepared, owned(hidden), decoded, steps + 1)
         return answer
 
     def push(self, chunk: Any) -> Any:
@@ -104,11 +105,12 @@ class Session:
         with torch.inference_mode():
             x, prepared = preprocessing.run(chunk, self._state.preprocessing)
             outputs, hidden = model.run(x, self._state.model)
+            read = _steps_of(x)
+            answer, decoded = decoding.run(outputs, read, self._state.decoding)
             rest, _ = preprocessing.rest(prepared)
             if rest is not None:
                 outputs, _ = model.run(rest, hidden)
-            read = _steps_of(x)
-            answer, decoded = decoding.run(outputs, read, self._state.decoding)
+                answer, _ = decoding.run(outputs, _steps_of(rest), decoded)
             self._state = SessionState(prepared, owned(hidden), decoded, self._state.steps + read)
         return answer
 
@@ -118,7 +120,7 @@ class Session:
         with torch.inference_mode():
             rest, _ = preprocessing.rest(self._state.preprocessing)
             outputs, _ = model.run(rest, self._state.model)
-            return decoding.run(outputs, 0, self._state.decoding)[0]
+            return decoding.run(outputs, _steps_of(rest), self._state.decoding)[0]
 
     def reset(self) -> None:
         """Begin a new sequence."""

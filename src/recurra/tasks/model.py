@@ -26,7 +26,8 @@ from recurra.state import detach, leaves, map_state, merge
 from recurra.tasks.task import Task, TaskTraining
 from recurra.tasks.warm_start import structure_of, take_weights
 
-LARGEST_EMBEDDING = 256  # where embedding_size is left to us
+FEW_FEATURES = 64  # of an embedding of characters or bytes, where embedding_size is left to us
+LARGEST_EMBEDDING = 256  # of other units
 EVALUATION_ROWS = 32  # read side by side
 WARM_UP = 256  # symbols that a row reads, uncounted, before those it is scored on
 SHORTEST_ROW = 1024  # symbols of a text that make a row of its own worth it
@@ -102,7 +103,8 @@ class Model(Task):
 
     def __init__(self, settings: LanguageSettings, symbols: Symbols, device: torch.device | str = "cpu") -> None:
         text, layers = settings.text, settings.model
-        size = text.embedding_size or min(layers.hidden_size, LARGEST_EMBEDDING)
+        few = settings.text.unit in ("char", "byte")
+        size = text.embedding_size or min(layers.hidden_size, FEW_FEATURES if few else LARGEST_EMBEDDING)
         layers = replace(layers, cell=layers.cell or "lstm", num_layers=layers.layers)
         settings = replace(settings, text=replace(text, embedding_size=size), model=layers)
         super().__init__(settings, device)
@@ -400,7 +402,7 @@ def _build(settings: LanguageSettings, size: int) -> LanguageModel:
         size,
         settings.text.embedding_size,
         layers.hidden_size,
-        layers.num_layers,
+        layers.layers,
         tied=layers.tied,
         token_dropout=layers.token_dropout,
         embedding_dropout=layers.embedding_dropout,

@@ -10,7 +10,6 @@
     corpus.train.ids                    # [N] uint8, uint16 or int32; on disk where it is large
     corpus.train.counts                 # characters, bytes, words, lines: what losses are given per
     corpus.files                        # FileRecords: path, SHA-256, lines, split
-    check_length(corpus, bptt_length)   # refuse a training text shorter than one window
     read_text(["other.txt"], symbols)   # a text for evaluation, by the symbols of a run
 
     rows = cut_rows(corpus.train.ids, 32, symbols)  # 32 stretches, each from the start of a line
@@ -34,7 +33,6 @@ from recurra.data.corpus.reading import (
     Corpus,
     Stretch,
     Texts,
-    check_length,
     cut_texts,
     encode_text,
     encode_texts,
@@ -42,10 +40,9 @@ from recurra.data.corpus.reading import (
     read_corpus,
     read_text,
 )
-from recurra.data.corpus.windows import IGNORED, Rows, Window, cold_windows, cut_rows, window_lengths
+from recurra.data.corpus.windows import Rows, Window, cold_windows, cut_rows, window_lengths
 
 __all__ = [
-    "IGNORED",
     "Corpus",
     "Counts",
     "Rows",
@@ -53,7 +50,6 @@ __all__ = [
     "Text",
     "Texts",
     "Window",
-    "check_length",
     "cold_windows",
     "cut_rows",
     "cut_texts",

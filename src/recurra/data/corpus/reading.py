@@ -225,20 +225,6 @@ def read_text(
     return encode_text(Stretch(source), symbols, folder)
 
 
-def check_length(corpus: Corpus, bptt_length: int) -> None:
-    """Refuse a training text that is shorter than one window.
-
-    Raises:
-        DataError: it is.
-    """
-    if len(corpus.train) < bptt_length:
-        raise DataError(
-            f"the training text has {len(corpus.train)} symbols, fewer than one window of {bptt_length}; give more "
-            "text or a smaller --bptt-length",
-            corpus.files[0].path if corpus.files else None,
-        )
-
-
 class _Reader:
     """Sources of a run, each counted before it is used."""
 

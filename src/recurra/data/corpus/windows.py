@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.data.symbols import Ids, Symbols
+from recurra.nn.linear_cross_entropy import IGNORED
 from recurra.randomness import numpy_generator
 
-IGNORED = -100  # what torch's cross entropy leaves out
 LINE_REACH = 4096  # symbols behind an even cut in which a row looks for the start of a line
 REACH_SHARE = 0.02  # of a row: rows differ in length by no more
 HALVED = 0.05  # Merity et al., 2018: one window of twenty is about half as long,
