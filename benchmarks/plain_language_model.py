@@ -53,7 +53,7 @@ def train(
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, fused=True)
     length = len(text) // rows
     side_by_side = text[: rows * length].view(rows, length)
-    spent, steps, best = 0.0, 0, math.inf
+    spent, steps, best, last = 0.0, 0, math.inf, math.inf
     while spent < seconds:
         state = None
         for first in range(0, length - 1, window):
@@ -71,9 +71,10 @@ def train(
             spent, steps = spent + time.perf_counter() - began, steps + 1
             if spent >= seconds:
                 break
-        if keep_best:
-            best = min(best, carried(model, valid))
-    return model, {"loss": min(best, carried(model, valid)), "steps": steps, "seconds": spent}
+        if keep_best or spent >= seconds:
+            last = carried(model, valid)
+            best = min(best, last)
+    return model, {"loss": best if keep_best else last, "steps": steps, "seconds": spent}
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 IGNORED = -100
 """A target that does not count, as in torch."""
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 16 * 2**20
 """Bytes of the logits that stand in memory at a time."""
 
 
@@ -71,10 +71,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
             block = slice(begin, begin + rows)
             counts = counted[block]
             target = torch.where(counts, targets[block], 0)[:, None]
-            scores = F.linear(hidden[block], near).to(wide)
-            if bias is not None:
-                scores += bias
-            scores -= torch.logsumexp(scores, 1, keepdim=True)  # now log p
+            given = hidden[block]
+            scores = F.linear(given, near, None if bias is None else bias.to(hidden.dtype))
+            scores = F.log_softmax(scores.to(wide), 1)
             losses = -(1 - smoothing) * scores.gather(1, target)[:, 0]
             if smoothing:
                 losses -= smoothing * scores.mean(1)
@@ -85,14 +84,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if smoothing:
                 gradient -= smoothing / weight.shape[0]
             gradient.scatter_add_(1, target, gradient.new_full(target.shape, smoothing - 1.0))
-            gradient.masked_fill_(~counts[:, None], 0.0)
             if of_bias is not None:
-                of_bias += gradient.sum(0)
+                of_bias += counts.to(wide) @ gradient
             narrow = gradient.to(hidden.dtype)
+            # a row that does not count is left out where it is [n, D], not [n, V]
             if of_hidden is not None:
-                torch.mm(narrow, near, out=of_hidden[block])
+                of_hidden[block] = torch.where(counts[:, None], narrow @ near, 0.0)
             if of_weight is not None:
-                of_weight += narrow.T @ hidden[block]
+                of_weight += narrow.T @ torch.where(counts[:, None], given, 0.0)
         ctx.save_for_backward(of_hidden, of_weight, of_bias)
         return total
 
