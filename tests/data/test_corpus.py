@@ -231,7 +231,8 @@ def test_bytes_may_be_anything(tmp_path: Path) -> None:
     ("data", "words"),
     [
         (3, "the given data: a text or a list of texts is expected, not int"),
-        ({"a": "b"}, "not dict"),
+        ({"a": "b"}, "there is no 'text' in the mapping"),
+        ({"text": {}}, "not dict"),
         (["a", 3], "the given data, row 2: a text is expected, not int"),
         ([b"a"], "row 1: a text is expected, not bytes; give --unit byte"),
         ([], "the given data: the training text is empty"),

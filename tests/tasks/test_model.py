@@ -169,7 +169,7 @@ def test_the_state_is_carried_from_window_to_window_and_not_into_the_next_epoch(
     assert total == pytest.approx(nats_of(training.task, ids), rel=1e-5)
     other = trainings(batch_size=1)
     with pytest.raises(ValueError, match="not one of this model"):
-        other.carry({"encoder.layers.0.hidden": torch.zeros(2, 12)})
+        other.carry({"encoder.layers.0.hidden": torch.zeros(1, 13)})
 
 
 def test_a_loss_that_is_not_finite_leaves_no_state_behind() -> None:
@@ -396,3 +396,20 @@ def test_training_lowers_the_loss_below_the_unigram_s(tmp_path: Path) -> None:
     counts = np.bincount(parts.corpus.train.ids)
     share = counts[counts > 0] / counts.sum()
     assert training.evaluate()["loss"] < 0.05 < -(share * np.log(share)).sum()
+
+
+def test_texts_come_from_python_in_a_mapping_as_evaluate_takes_them(tmp_path: Path) -> None:
+    whole = recurra.train("model", data={"text": TEXT}, out=tmp_path / "a", **QUICK)
+    pieces = recurra.train(
+        "model", data={"text": [TEXT[:700], TEXT[700:]]}, test={"text": "the cat\n"}, out=tmp_path / "b", **QUICK
+    )
+    assert sum(whole.result[f"{part}_examples"] for part in ("train", "valid", "test")) == len(TEXT)
+    assert pieces.result["test_examples"] == pieces.evaluate({"text": "the cat\n"})["symbols"] == 8
+    assert pieces.result["loss"] == pytest.approx(pieces.evaluate({"text": "the cat\n"})["loss"])
+    with pytest.raises(DataError, match=r"the given data: there is no 'text' in the mapping"):
+        recurra.train("model", data={"words": TEXT}, out=tmp_path / "c", **QUICK)
+
+
+def test_a_text_where_a_file_is_expected_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no file has so long a name.*\{'text': …\}"):
+        recurra.train("model", data=TEXT, out=tmp_path / "run", **QUICK)

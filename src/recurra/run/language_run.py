@@ -219,7 +219,7 @@ class LanguageRun(Run):
             check_unchanged(self.files)
             return self._task.read(self.settings, None, self._task).test
         if isinstance(data, dict):
-            return read_text([], self._task.symbols, given=data.get("text"))
+            return read_text([], self._task.symbols, given=data)
         paths = [data] if isinstance(data, str | Path) else list(data)
         return read_text(paths, self._task.symbols, encoding=encoding)
 

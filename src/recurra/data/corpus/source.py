@@ -12,6 +12,7 @@ from recurra.data.readers.options import ReadOptions
 from recurra.errors import GIVEN, DataError
 
 Piece = str | bytes
+COLUMN = "text"  # of a mapping
 PIECE_SIZE = 1 << 16  # characters or bytes of a text that came as a Python object
 
 
@@ -75,7 +76,13 @@ def files_source(paths: Sequence[str | Path], options: ReadOptions, raw: bool) -
         DataError: one does not exist, or is none.
     """
     for path in map(Path, paths):
-        if not path.exists():
+        try:
+            there = path.exists()
+        except OSError:
+            raise DataError(
+                f"no file has so long a name as {path.name[:40]!r}…; give a text itself as {{{COLUMN!r}: …}}", GIVEN
+            ) from None
+        if not there:
             raise DataError("does not exist; check the name", path)
         if not path.is_file():  # a pipe can be read once only
             raise DataError("is no regular file, and a text file is expected", path)
@@ -83,11 +90,15 @@ def files_source(paths: Sequence[str | Path], options: ReadOptions, raw: bool) -
 
 
 def given_source(texts: Any, raw: bool) -> Source:
-    """Texts that came as Python objects: one, or several.
+    """Texts that came as Python objects: one, or several, or a mapping that has them under the name text.
 
     Raises:
         DataError: one of them is no text.
     """
+    if isinstance(texts, Mapping):
+        if COLUMN not in texts:
+            raise DataError(f"there is no {COLUMN!r} in the mapping; give {{{COLUMN!r}: …}}", GIVEN)
+        texts = texts[COLUMN]
     if isinstance(texts, (str, bytes)):
         texts = [texts]
     if not isinstance(texts, Iterable) or isinstance(texts, Mapping):
