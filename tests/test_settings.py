@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recurra.errors import SettingsError
-from recurra.settings.names import CellName, Unit
+from recurra.settings.names import CELLS, TASKS, CellName, Unit
 from recurra.settings.options import groups, options
 from recurra.settings.structure import from_keywords
 from recurra.settings.tasks import ClassifySettings
@@ -106,6 +106,12 @@ def test_flat_keywords_reach_their_groups() -> None:
 def test_a_wrong_keyword_is_refused_in_a_sentence(keywords: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(sentence)):
         from_keywords("classify", **keywords)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_help_names_every_cell(task: str) -> None:
+    line = options(task)["cell"].documentation
+    assert set(CELLS) <= set(re.split(r"[,. ]+", line.partition(": ")[2]))
 
 
 def test_all_problems_stand_in_one_report() -> None:

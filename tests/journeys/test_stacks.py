@@ -77,6 +77,20 @@ def test_a_language_model_trains_on_a_mixed_dilated_stack(tmp_path: Path) -> Non
     assert made.status == 0 and made.out.startswith("hel")
 
 
+@pytest.mark.parametrize("stack", [("--cell", "lstm,transformer,gru"), ("--cell", "transformer", "--no-bidirectional")])
+def test_a_tagger_trains_on_a_mixed_stack(stack: tuple[str, ...], tmp_path: Path) -> None:
+    file, folder = tmp_path / "sentences.jsonl", tmp_path / "run"
+    sentences = [("a film ends", "DET NOUN VERB"), ("the fine film", "DET ADJ NOUN"), ("it ends", "PRON VERB")] * 10
+    lines = [json.dumps({"tokens": tokens.split(), "tags": tags.split()}) for tokens, tags in sentences]
+    file.write_text("\n".join(lines) + "\n")
+    sizes = ("--hidden-size", "8", "--embedding-size", "8", "--char-hidden-size", "4", "--epochs", "1")
+    done = recurra("train", "tag", "--data", file, "--out", folder, *stack, *sizes, "--progress", "none")
+    assert (done.status, done.err) == (0, "")
+    model = tomllib.loads((folder / "config.toml").read_text())["model"]
+    assert model["num_layers"] == (3 if "," in stack[1] else 2)
+    assert recurra("predict", folder, stdin="a fine film\n").status == 0
+
+
 def test_from_python_the_layers_may_be_lists(rows: Path, tmp_path: Path) -> None:
     run = package.train(
         "classify", data=rows, input="text", target="label", out=tmp_path / "run", cell=["lstm", "transformer"],
@@ -89,6 +103,7 @@ def test_from_python_the_layers_may_be_lists(rows: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        (("--cell", "lstm,gru,rnn", "--num-layers", "2"), "num_layers: it is 2, and cell names 3 layers"),
         (("--cell", "lstm,gru", "--num-layers", "3"), "num_layers: it is 3, and cell names 2 layers"),
         (("--cell", "lstm,transfomer"), "cell: 'transfomer' is not known; did you mean 'transformer'?"),
         (("--dilation", "1,2"), "dilation: there are 2 of them and 1 layer"),

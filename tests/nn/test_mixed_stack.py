@@ -9,6 +9,8 @@ import torch
 
 from recurra.cells import GRUCell, LSTMCell, TransformerCell
 from recurra.errors import SettingsError
+from recurra.laws import certify_module
+from recurra.models import SequenceModel
 from recurra.nn import Recurrent
 
 
@@ -90,3 +92,18 @@ def test_a_mixed_dilated_stack_streams_forks_and_goes_on_from_a_state() -> None:
     other = session.fork()
     for one in (session, other, layer.stream(session.state)):
         torch.testing.assert_close(torch.cat([first, one.push(x[:, 5:])], 1), whole)
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "both_ends"),
+    [
+        ("transformer", {"bidirectional": True}, "does not apply"),
+        ("lstm,transformer", {"bidirectional": True, "dilation": 2}, "holds"),
+        ("transformer,gru", {"attention_window": 4, "dilation": 3}, "does not apply"),
+    ],
+)
+def test_a_model_of_such_layers_is_certified(cell: str, options: dict[str, Any], both_ends: str) -> None:
+    model = SequenceModel(cell, 3, 16, 2, 2, pooling="last+mean", **options)
+    found = certify_module(model, input_size=3, lengths=(0, 1, 3, 7))
+    assert found.holds, found.failing
+    assert found["both ends"].verdict == both_ends

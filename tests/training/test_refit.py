@@ -28,7 +28,7 @@ DATA = {
     "label": ["up" if n % 2 == (n % 5 != 0) else "down" for n in range(60)],
 }
 OPTIONS: dict[str, Any] = {
-    "epochs": 4, "hidden_size": 4, "embedding_size": 4, "lr": 0.2, "average": 0.9, "batch_size": 8, "patience": 0,
+    "epochs": 4, "hidden_size": 4, "embedding_size": 4, "lr": 0.4, "average": 0.9, "batch_size": 8, "patience": 0,
     "threads": 1, "checkpoint_every": 0.0, "metric": "loss",
 }  # fmt: skip
 

@@ -479,12 +479,13 @@ def _silence_forward(module: nn.Module) -> None:
     with torch.no_grad():
         for part in module.modules():
             if isinstance(part, Recurrent) and part.bidirectional:
-                weights = [one for directions in part.stack() for one in directions[0].parameters()]
+                pairs = [directions for directions in part.stack() if len(directions) == 2]  # no Transformer layers
+                weights = [one for forward, _ in pairs for one in forward.parameters()]
             elif isinstance(part, nn.RNNBase) and part.bidirectional:
                 weights = [one for name, one in part.named_parameters() if not name.endswith("_reverse")]
             else:
                 continue
-            found = True
+            found = found or bool(weights)
             for one in weights:
                 one.zero_()
     if not found:

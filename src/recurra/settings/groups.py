@@ -162,15 +162,17 @@ class LayersSettings:
 
     @property
     def layers(self) -> int:
-        """The layers that there are: num_layers, or as many as cell names."""
-        return max(self.num_layers, len((self.cell or "").split(",")))
+        """The layers that there are: as many as cell names, where it names several and num_layers is left out."""
+        named = len((self.cell or "").split(","))
+        left_out = self.num_layers in (1, type(self).num_layers)
+        return named if named > 1 and left_out else self.num_layers
 
     def _stack_problems(self) -> list[str]:
         """What is wrong with the cells, and with what only some of them have."""
         found: list[str] = []
         cells: tuple[str, ...] = ()
         try:
-            cells = layer_cells(cell_names(self.cell or "lstm"), self.num_layers)
+            cells = layer_cells(cell_names(self.cell or "lstm"), self.layers)
         except SettingsError as error:
             found.append(str(error))
         try:

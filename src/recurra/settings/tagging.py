@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recurra.settings.groups import DirectionsSettings, TableSettings, TrainingSettings
-from recurra.settings.names import Automatic, CellName
+from recurra.settings.names import Automatic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +37,14 @@ class TaggedSettings(TableSettings):
 class TaggerSettings(DirectionsSettings):
     """The recurrent layers over the tokens."""
 
-    cell: CellName | None = None
-    """Recurrence of the model. Default: lstm."""
+    cell: str | None = None
+    """Recurrence of the layers, or one a layer as in lstm,transformer: rnn, rnn_relu, lstm, gru, feedforward,
+    lstm_layernorm, gru_layernorm, lstm_peephole, lstm_projection, lstm_coupled, slstm, indrnn, mingru, minlstm,
+    transformer. Default: lstm."""
     hidden_size: int = 128
     """Features of the hidden state, per direction."""
     num_layers: int = 2
-    """Recurrent layers, one above the other."""
+    """Recurrent layers, one above the other; as many as cell names, where it names several."""
     bidirectional: bool = True
     """Read every sentence in both directions (such a model cannot stream; --no-bidirectional can)."""
     dropout: float | None = None

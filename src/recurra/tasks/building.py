@@ -30,7 +30,7 @@ def build_model(settings: ManyToOneSettings, features: Features, output_size: in
         frontend.output_size,
         model.hidden_size,
         output_size,
-        model.num_layers,
+        model.layers,
         model.bidirectional,
         dropout,
         model.pooling,

@@ -402,7 +402,7 @@ def _build(settings: LanguageSettings, size: int) -> LanguageModel:
         size,
         settings.text.embedding_size,
         layers.hidden_size,
-        layers.num_layers,
+        layers.layers,
         tied=layers.tied,
         token_dropout=layers.token_dropout,
         embedding_dropout=layers.embedding_dropout,

@@ -108,7 +108,8 @@ class Tag(Task):
             tags = tuple(_adopted(one, start.tags) for one in tags)
         sentences = map(tags_of, train.column(target), lengths, [place(0)] * len(train))  # checked by Tags.fit
         constrained = are_span_tags(tags[0].names) and all_legal(sentences, tags[0].names)
-        settings = replace(settings, model=replace(settings.model, cell=settings.model.cell or "lstm"))
+        layers = settings.model
+        settings = replace(settings, model=replace(layers, cell=layers.cell or "lstm", num_layers=layers.layers))
         return cls(settings, features, tags, constrained, device)
 
     @classmethod

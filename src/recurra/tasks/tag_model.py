@@ -9,10 +9,11 @@ from recurra.data.token_features import TokenFeatures
 from recurra.errors import SettingsError
 from recurra.models import Tagger, TokenInput
 from recurra.nn import CharacterEncoder, Recurrent
+from recurra.settings.stack import dilations
 from recurra.settings.tasks import TagSettings
 
 STRUCTURE = {  # what decides the names and shapes of the weights, or what a token is
-    "model": ("cell", "hidden_size", "num_layers", "bidirectional", "residual"),
+    "model": ("cell", "hidden_size", "num_layers", "bidirectional", "residual", "dilation", "attention_window"),
     "tokens": ("lowercase", "embedding_size", "affixes", "char_hidden_size", "char_embedding_size"),
     "tag": ("crf",),
 }
@@ -37,14 +38,16 @@ def build_tagger(settings: TagSettings, features: TokenFeatures, sizes: Sequence
         characters,
         tokens.embedding_dropout,
     )
-    dropout = model.dropout if model.dropout is not None else (DROPOUT if model.num_layers > 1 else 0.0)
+    dropout = model.dropout if model.dropout is not None else (DROPOUT if model.layers > 1 else 0.0)
     encoder = Recurrent(
         model.cell or "lstm",
         frontend.output_size,
         model.hidden_size,
-        model.num_layers,
+        model.layers,
         bidirectional=model.bidirectional,
         residual=model.residual,
+        dilation=dilations(model.dilation),
+        attention_window=model.attention_window,
         dropout=dropout,
         variational=dropout > 0,
         recurrent_dropout=model.recurrent_dropout,
