@@ -38,7 +38,7 @@ def train(
     """Train a model and return its run.
 
     Args:
-        task: "classify" or "regress".
+        task: "classify", "regress", "tag" or "model".
         data: a file or several, or Python objects: a frame (pandas, polars, Arrow, Hugging Face datasets), a mapping
             of columns, a list of dictionaries.
         valid, test: a file, a fraction of the data, or Python objects like data.

@@ -21,6 +21,7 @@ import torch
 
 import recurra
 from recurra.data.columns import inputs_of, kind_of, target_columns
+from recurra.data.corpus import describe_text
 from recurra.data.labels import Labels
 from recurra.data.long_form import check_one_row_each, sequences, with_inputs
 from recurra.data.partition import FileRecord, Given, check_unchanged, read_labelled
@@ -245,6 +246,8 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
     Raises:
         DataError: the file cannot be read at all.
     """
+    if path.name.lower().removesuffix(".gz").endswith(".txt"):
+        return {"file": str(path), "sha256": sha256(path), **describe_text(path, data.encoding)}
     table = read_labelled(path, data)
     found: dict[str, Any] = {
         "file": str(path),

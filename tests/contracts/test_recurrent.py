@@ -13,6 +13,7 @@ from recurra.cells import Cell
 from recurra.errors import InputError, NotStreamable, SettingsError, ShapeError
 from recurra.nn import Recurrent
 from recurra.sequence import Sequence
+from recurra.state import leaves
 
 
 def test_outputs_come_back_in_the_kind_that_went_in() -> None:
@@ -196,3 +197,13 @@ def test_a_cell_of_ones_own_obeys_the_laws_in_a_bidirectional_stack() -> None:
     assert laws.a_batch_row_equals_the_row_alone(layer, x, lengths) < 1e-10
     assert laws.resets_equal_splitting(layer, x, lengths, resets) < 1e-10
     assert laws.steps_equal_whole(Recurrent(LeakyCell, 3, 4, dtype=torch.float64), x) < 1e-10
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
+def test_under_autocast_the_state_keeps_its_dtype_and_goes_in_again(cell: str) -> None:
+    layer, x = Recurrent(cell, 3, 4, 2), torch.randn(2, 5, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        _, state = layer(x)
+        outputs, again = layer(x, state)
+    assert {leaf.dtype for _, leaf in leaves(again)} == {torch.float32}
+    assert torch.allclose(outputs.float(), layer(x, layer(x)[1])[0], atol=0.05)

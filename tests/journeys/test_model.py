@@ -274,3 +274,14 @@ def test_the_demonstration_gets_all_four_characters_and_a_bigram_three(
     assert [(text, model) for text, model, _ in said] == [("h", "e"), ("he", "l"), ("hel", "l"), ("hell", "o")]
     assert sum("hello"[len(text)] == bigram for text, _, bigram in said) == 3
     assert Path(page).exists()
+
+
+def test_info_says_what_a_plain_text_holds(text: Path, tmp_path: Path) -> None:
+    found = json.loads(recurra("info", text, "--json").out)
+    assert (found["kind"], found["characters"], found["lines"]) == ("plain text", len(TEXT), TEXT.count("\n"))
+    assert found["different_characters"] == len(set(TEXT)) and not found["problems"]
+    (tmp_path / "one.txt").write_text("aaaa")
+    assert "nothing can be predicted" in recurra("info", tmp_path / "one.txt").out
+    (tmp_path / "bad.txt").write_bytes(b"ab\n\xff")
+    done = recurra("info", tmp_path / "bad.txt")
+    assert done.status == 2 and "line 2" in done.err

@@ -103,3 +103,15 @@ def test_adamw_and_sgd_are_torchs_with_the_decay_and_momentum_that_are_stated():
         else:  # Nesterov: gradient + momentum × velocity, with decay inside the gradient
             expected = start - 0.1 * 1.9 * (gradient + 0.2 * start)
         assert torch.allclose(model.weight, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_parameter_may_have_its_first_gradient_in_a_later_step(optimizer: str) -> None:
+    model = nn.ModuleDict({"common": nn.Linear(2, 1), "rare": nn.Linear(2, 1)})
+    made = make_optimiser(model, settings(optimizer=optimizer, lr=0.1))
+    x, before = torch.ones(1, 2), model["rare"].weight.detach().clone()
+    for modules in (["common"], ["common", "rare"]):
+        made.zero_grad(set_to_none=True)
+        sum(model[name](x).sum() for name in modules).backward()
+        made.step()
+    assert not torch.equal(model["rare"].weight, before)

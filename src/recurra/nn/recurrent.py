@@ -20,7 +20,7 @@ from recurra.nn.states import BidirectionalState, RecurrentState
 from recurra.nn.stream import LayerSession
 from recurra.sequence import Padding
 from recurra.settings.names import EngineName, Initialization, check_name
-from recurra.state import State, check_state
+from recurra.state import State, check_state, map_state
 
 
 class Recurrent(nn.Module):
@@ -198,7 +198,10 @@ class Recurrent(nn.Module):
             )
             values = values + above if self.residual and number else above
             final.append(_join(ends))
-        return values, RecurrentState(tuple(final))
+        end = RecurrentState(tuple(final))
+        if torch.is_autocast_enabled(values.device.type):  # kernels give bf16, and a state keeps its dtype
+            end = map_state(lambda leaf, begin: leaf.to(begin.dtype), end, state)
+        return values, end
 
     def step(
         self, x: Tensor, state: RecurrentState | None = None, *, noise: Noise | None = None

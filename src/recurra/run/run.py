@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from recurra.data.partition import FileRecord
-from recurra.errors import NotStreamable
 from recurra.html import html_table
 from recurra.run.certificate import certified
 from recurra.run.files import BASELINES
@@ -105,6 +104,7 @@ class Run(ABC):
     def test_inputs(self, test: Any, count: int) -> list[Any]:
         """Some inputs of the test data, as `predict_rows` takes them."""
 
+    @abstractmethod
     def stream(self, state: Any = None) -> Session:
         """A live sequence through the whole run: preprocessing, model and answer.
 
@@ -113,11 +113,10 @@ class Run(ABC):
                 beginning.
 
         Raises:
-            NotStreamable: the model needs whole sequences, or the task has no stream.
+            NotStreamable: the model needs whole sequences.
             StateError: the file is missing, damaged, or of another run.
             ShapeError: the state is not one of this run.
         """
-        raise NotStreamable(f"{self.path}: a {self.task} run has no stream; use predict")
 
     @property
     def needs_whole_input(self) -> bool:

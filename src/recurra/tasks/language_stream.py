@@ -50,7 +50,7 @@ class LanguageSteps:
     """
 
     def __init__(self, task: Model) -> None:
-        self._task = task
+        self._task, self._steps = task, LanguageModelSteps(task.model)
 
     def check(self) -> None:
         """Refuse a model in training mode whose dropouts would act.
@@ -62,21 +62,21 @@ class LanguageSteps:
 
     def initial_state(self, batch_size: int) -> Reading:
         """After the beginning."""
-        steps = LanguageModelSteps(self._task.model)
+        steps = self._steps
         begin = torch.full((batch_size,), self._task.symbols.begin_id, device=self._task.device)
         logits, state = steps.step(begin, steps.initial_state(batch_size))
         return Reading(state, logits)
 
     def step(self, values: Tensor, state: Reading) -> tuple[Tensor, Reading]:
         """One symbol [B] → the logits of the next [B, V]."""
-        logits, model = LanguageModelSteps(self._task.model).step(values.to(self._task.device), state.model)
+        logits, model = self._steps.step(values.to(self._task.device), state.model)
         return logits, Reading(model, logits)
 
     def run(self, x: Sequence | None, state: Reading) -> tuple[Tensor, Reading]:
         """Many symbols, or None → the logits of the next."""
         if x is None:
             return state.logits, state
-        logits, model = LanguageModelSteps(self._task.model).run(x.values.to(self._task.device), state.model)
+        logits, model = self._steps.run(x.values.to(self._task.device), state.model)
         return logits, Reading(model, logits)
 
 

@@ -28,6 +28,7 @@ end of a line where one is near. Files follow each other as if they were one, wi
 """
 
 from recurra.data.corpus.counting import Counts
+from recurra.data.corpus.description import describe_text
 from recurra.data.corpus.encoding import Text
 from recurra.data.corpus.reading import (
     Corpus,
@@ -53,6 +54,7 @@ __all__ = [
     "cold_windows",
     "cut_rows",
     "cut_texts",
+    "describe_text",
     "encode_text",
     "encode_texts",
     "learn_symbols",
