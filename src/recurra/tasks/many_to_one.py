@@ -165,7 +165,7 @@ class ManyToOne(Task):
     def take_weights(self, start: Task) -> bool:
         """Copy the earlier run's weights; the head only where the answers mean the same."""
         same_head = isinstance(start, ManyToOne) and type(self) is type(start) and self.targets == start.targets
-        take_weights(self.model, start.model, same_head)
+        take_weights(self.model, start.model, () if same_head else ("body.head.",))
         return same_head
 
     def begin_again(self) -> None:

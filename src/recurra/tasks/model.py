@@ -166,7 +166,7 @@ class Model(Task):
 
     def take_weights(self, start: Task) -> bool:
         """Copy the earlier run's weights, head and all: the symbols are the same."""
-        take_weights(self.model, start.model, True)
+        take_weights(self.model, start.model)
         return True
 
     def training(self, parts: CorpusParts) -> ModelTraining:

@@ -29,9 +29,10 @@ from recurra.nn import Legal, viterbi
 from recurra.randomness import seed_of
 from recurra.settings.tasks import TagSettings
 from recurra.tasks.tag_examples import Numbers, TaggedExamples, TagScore, target_tensor
-from recurra.tasks.tag_model import build_tagger, with_earlier_structure
+from recurra.tasks.tag_model import STRUCTURE, build_tagger
 from recurra.tasks.tag_training import TagTraining, target_losses
 from recurra.tasks.task import Task
+from recurra.tasks.warm_start import structure_of, take_weights
 
 MOST_TOKENS = 1024  # read together where the settings do not say
 PREDICT_ROWS = 4096  # lists encoded and sorted together in prediction: memory stays flat, batches stay full
@@ -149,19 +150,13 @@ class Tag(Task):
         """The settings with the structure of an earlier run."""
         if not isinstance(start, Tag):
             raise SettingsError(f"init: {settings.training.init} is a {start.name} run, and tag cannot start there")
-        return with_earlier_structure(settings, start.settings)
+        return structure_of(settings, start.settings, STRUCTURE)
 
     def take_weights(self, start: Task) -> bool:
         """Copy the earlier run's weights; those of the last layer where the tags mean the same."""
         assert isinstance(start, Tag)
         same_head = self.tags == start.tags
-        weights = self.model.state_dict()
-        for name, tensor in start.model.state_dict().items():
-            if name.startswith(("head.", "crf.")) and not same_head:
-                continue
-            if name not in weights or weights[name].shape != tensor.shape:
-                raise RunError(f"init: {name} is of another shape there; give the options that it was trained with")
-            weights[name].copy_(tensor)
+        take_weights(self.model, start.model, () if same_head else ("head.", "crf."))
         return same_head
 
     def training(self, parts: Parts) -> TagTraining:

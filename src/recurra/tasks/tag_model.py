@@ -1,12 +1,10 @@
-"""The tagger that settings and features describe, and the structure that an earlier run gives."""
+"""The tagger that settings and features describe, and which settings decide its structure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
 
 from recurra.data.token_features import TokenFeatures
-from recurra.errors import SettingsError
 from recurra.models import Tagger, TokenInput
 from recurra.nn import CharacterEncoder, Recurrent
 from recurra.settings.stack import dilations
@@ -55,23 +53,3 @@ def build_tagger(settings: TagSettings, features: TokenFeatures, sizes: Sequence
         zoneout=model.zoneout,
     )
     return Tagger(frontend, encoder, sizes, settings.tag.output_dropout, settings.tag.crf)
-
-
-def with_earlier_structure(settings: TagSettings, start: TagSettings) -> TagSettings:
-    """The settings with the model's structure of an earlier run, where they are left at their defaults.
-
-    Raises:
-        SettingsError: an option is given and is not the earlier run's; all of them in one report.
-    """
-    changes, problems = {}, []
-    for group, names in STRUCTURE.items():
-        own, earlier = getattr(settings, group), getattr(start, group)
-        defaults = {field.name: field.default for field in fields(own)}
-        for name in names:
-            value, wanted = getattr(own, name), getattr(earlier, name)
-            if value not in (defaults[name], wanted):
-                problems.append(f"{name}: it is {value!r}, and the run to start from has {wanted!r}; leave it out")
-        changes[group] = replace(own, **{name: getattr(earlier, name) for name in names})
-    if problems:
-        raise SettingsError("; ".join(problems))
-    return replace(settings, **changes)

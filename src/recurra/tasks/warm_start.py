@@ -24,7 +24,6 @@ STRUCTURE = {  # what decides the names and shapes of the weights, or what a tok
     ),
     "text": ("unit", "lowercase", "embedding_size", "char_ngrams", "ngram_buckets"),
 }
-HEAD = "body.head."
 
 S = TypeVar("S", bound=TaskSettings)
 M = TypeVar("M", bound=ManyToOneSettings)
@@ -68,15 +67,18 @@ def structure_of(
     return replace(settings, **changes)
 
 
-def take_weights(model: nn.Module, start: nn.Module, with_head: bool) -> None:
-    """Copy an earlier model's weights, those of the head where asked; else it begins anew.
+def take_weights(model: nn.Module, start: nn.Module, without: tuple[str, ...] = ()) -> None:
+    """Copy an earlier model's weights.
+
+    Args:
+        without: how the names of those begin that begin anew.
 
     Raises:
         RunError: the weights do not fit, though the settings of both agree.
     """
     weights = model.state_dict()
     for name, tensor in start.state_dict().items():
-        if name.startswith(HEAD) and not with_head:
+        if name.startswith(without):
             continue
         if name not in weights or weights[name].shape != tensor.shape:
             raise RunError(f"init: {name} is of another shape in that run; give the options that it was trained with")
