@@ -199,7 +199,10 @@ class Recurrent(nn.Module):
             values = values + above if self.residual and number else above
             final.append(_join(ends))
         end = RecurrentState(tuple(final))
-        if torch.is_autocast_enabled(values.device.type):  # kernels give bf16, and a state keeps its dtype
+        kind = values.device.type
+        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(
+            kind
+        ):  # kernels give bf16, and a state keeps its dtype
             end = map_state(lambda leaf, begin: leaf.to(begin.dtype), end, state)
         return values, end
 

@@ -35,8 +35,12 @@ def make_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.
     """AdamW, or SGD with Nesterov momentum, over the model's parameter groups."""
     groups = parameter_groups(model, settings.weight_decay)
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for g in groups for p in g["params"])
-    if settings.optimizer == "sgd":  # not fused: that fails where a parameter has its first gradient in a later step
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=MOMENTUM, nesterov=True)
+    if settings.optimizer == "sgd":
+        made = torch.optim.SGD(groups, lr=settings.lr, momentum=MOMENTUM, nesterov=True, fused=fused)
+        for parameter in (p for group in groups for p in group["params"]):
+            # a first step from zero is the same; the fused kernel fails where some parameters have had it and some not
+            made.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return made
     return torch.optim.AdamW(groups, lr=settings.lr, fused=fused)
 
 
