@@ -10,6 +10,7 @@ device is whose and joins them.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -254,7 +255,15 @@ def _join(kind: str, here: int, machines: int, rank: int, count: int, local_rank
     strategy = require("lightning_fabric.strategies").DDPStrategy(timeout=timedelta(minutes=MESSAGE_MINUTES))
     joined = fabric.Fabric(accelerator=kind, devices=here, num_nodes=machines, strategy=strategy)
     joined.launch()
+    atexit.register(_leave)
     return Together(joined.device, rank, count, local_rank)
+
+
+def _leave() -> None:
+    """Part in order: threads of gloo that are still there when Python's own memory goes would abort the process."""
+    _join.cache_clear()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def share(batch: Any, processes: Processes) -> Any:
