@@ -167,6 +167,12 @@ class LayersSettings:
         left_out = self.num_layers in (1, type(self).num_layers)
         return named if named > 1 and left_out else self.num_layers
 
+    def dropout_between(self, usual: float) -> float:
+        """The rate between layers: as given, else the usual one of a task, where there are several layers."""
+        if self.dropout is not None:
+            return self.dropout
+        return usual if self.layers > 1 else 0.0
+
     def _stack_problems(self) -> list[str]:
         """What is wrong with the cells, and with what only some of them have."""
         found: list[str] = []

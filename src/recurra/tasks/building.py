@@ -10,6 +10,8 @@ from recurra.nn import TokenEmbedding, VectorInput
 from recurra.settings.stack import dilations
 from recurra.settings.tasks import ManyToOneSettings
 
+DROPOUT = 0.2  # between layers where the settings do not say
+
 
 def build_model(settings: ManyToOneSettings, features: Features, output_size: int, output_dropout: float) -> Classifier:
     """The model that the settings describe, with fresh weights from torch's generator."""
@@ -24,7 +26,6 @@ def build_model(settings: ManyToOneSettings, features: Features, output_size: in
         )
     else:
         frontend = VectorInput(features.input_size)
-    dropout = model.dropout if model.dropout is not None else (0.2 if model.layers > 1 else 0.0)
     body = SequenceModel(
         model.cell or "lstm",
         frontend.output_size,
@@ -32,7 +33,7 @@ def build_model(settings: ManyToOneSettings, features: Features, output_size: in
         output_size,
         model.layers,
         model.bidirectional,
-        dropout,
+        model.dropout_between(DROPOUT),
         model.pooling,
         pool_inputs=model.pool_inputs,
         output_dropout=output_dropout,

@@ -28,6 +28,7 @@ from recurra.tasks.warm_start import structure_of, take_weights
 
 FEW_FEATURES = 64  # of an embedding of characters or bytes, where embedding_size is left to us
 LARGEST_EMBEDDING = 256  # of other units
+DROPOUT = 0.2  # between layers where the settings do not say
 EVALUATION_ROWS = 32  # read side by side
 WARM_UP = 256  # symbols that a row reads, uncounted, before those it is scored on
 SHORTEST_ROW = 1024  # symbols of a text that make a row of its own worth it
@@ -205,9 +206,9 @@ class Model(Task):
         """The same metrics of the n-gram models."""
         found: dict[str, float] = {}
         for name, ngrams in baselines.items():
-            nats = ngrams.loss(examples.ids) * len(examples) if examples is not None else 0.0
-            metrics = self.measured(nats, examples) if examples is not None and len(examples) else {}
-            found |= {f"baseline_{name}_{metric}": value for metric, value in metrics.items()}
+            if examples is not None and len(examples):
+                metrics = self.measured(float(ngrams.losses(examples.ids).sum()), examples)
+                found |= {f"baseline_{name}_{metric}": value for metric, value in metrics.items()}
             found[f"baseline_{name}_seconds"] = round(ngrams.seconds, 3)
         return found
 
@@ -396,7 +397,6 @@ def on_device(window: Window, device: torch.device) -> tuple[Tensor, Tensor, Ten
 
 def _build(settings: LanguageSettings, size: int) -> LanguageModel:
     layers = settings.model
-    dropout = layers.dropout if layers.dropout is not None else (0.2 if layers.layers > 1 else 0.0)
     return LanguageModel(
         layers.cell or "lstm",
         size,
@@ -406,7 +406,7 @@ def _build(settings: LanguageSettings, size: int) -> LanguageModel:
         tied=layers.tied,
         token_dropout=layers.token_dropout,
         embedding_dropout=layers.embedding_dropout,
-        dropout=dropout,
+        dropout=layers.dropout_between(DROPOUT),
         output_dropout=layers.output_dropout,
         weight_dropout=layers.weight_dropout,
         recurrent_dropout=layers.recurrent_dropout,

@@ -36,7 +36,7 @@ def build_tagger(settings: TagSettings, features: TokenFeatures, sizes: Sequence
         characters,
         tokens.embedding_dropout,
     )
-    dropout = model.dropout if model.dropout is not None else (DROPOUT if model.layers > 1 else 0.0)
+    dropout = model.dropout_between(DROPOUT)
     encoder = Recurrent(
         model.cell or "lstm",
         frontend.output_size,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,17 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recurra.data.batching import plan
 from recurra.data.encoded import Encoded, check_training_inputs
 from recurra.data.tagged import UNSEEN
 from recurra.data.token_features import pieces
 from recurra.data.vocabulary import RESERVED, UNK_ID
 from recurra.errors import SettingsError
 from recurra.models import Tagger
-from recurra.randomness import numpy_generator
 from recurra.sequence import Sequence, valid_mask
 from recurra.tasks.tag_examples import Numbers, TaggedExamples, joined, target_tensor
-from recurra.tasks.task import TaskTraining
+from recurra.tasks.training import RowsTraining
 
 if TYPE_CHECKING:
     from recurra.tasks.tag import Tag
@@ -33,7 +30,7 @@ class TagBatch(NamedTuple):
     targets: Tensor
 
 
-class TagTraining(TaskTraining):
+class TagTraining(RowsTraining):
     """Batches, losses and validation metrics of one tagging run.
 
     Args:
@@ -46,6 +43,8 @@ class TagTraining(TaskTraining):
     """
 
     task: Tag
+    train: TaggedExamples
+    valid: TaggedExamples
 
     def __init__(self, task: Tag, train: TaggedExamples, valid: TaggedExamples) -> None:
         self.choose_metric(task)
@@ -78,16 +77,6 @@ class TagTraining(TaskTraining):
         """Tokens of each training piece."""
         return [piece.length for piece in self._pieces]
 
-    def plan(self, epoch: int) -> list[list[int]]:
-        """The batches of an epoch."""
-        training = self.task.settings.training
-        return plan(
-            self.lengths,
-            batch_size=training.batch_size,
-            batch_tokens=training.batch_tokens,
-            rng=numpy_generator(training.seed, "order", epoch),
-        )
-
     def batch(self, indices: list[int], step_seed: int) -> TagBatch:
         """Pieces of training sentences, rare words read as unknown now and then."""
         inputs = self.task.features.collate([self._pieces[index] for index in indices])
@@ -98,10 +87,6 @@ class TagTraining(TaskTraining):
             inputs = Sequence(inputs.values._replace(token=unknown), inputs.lengths)
         targets = target_tensor([self._targets[index] for index in indices], inputs.steps, len(self.task.tags))
         return TagBatch(inputs.to(self.task.device), targets.to(self.task.device))
-
-    def size(self, batch: TagBatch) -> tuple[int, int]:
-        """Sentences and tokens."""
-        return batch.inputs.batch_size, int(batch.inputs.lengths.sum())
 
     def loss(self, batch: TagBatch) -> tuple[Tensor, Tensor | float]:
         """Sum of the losses of all kinds of tags, and the count of the tokens."""
@@ -114,18 +99,9 @@ class TagTraining(TaskTraining):
                 total = total + settings.tag.also_weight * _entropies(own, batch.targets[..., kind], smoothing).sum()
         return total, float(batch.inputs.lengths.sum())
 
-    def evaluate(self) -> dict[str, float]:
-        """Metrics on the validation data; NaN where there is none."""
-        if not self.valid.encoded:
-            return {self.metric: math.nan}
-        return self.task.score(self.valid).metrics
-
     def describe(self, indices: list[int]) -> str:
         """Sentences by the lines of their file, and the longest of them."""
-        lines = sorted({self.train.table.lines[self._rows[index]] for index in indices})
-        shown = ", ".join(map(str, lines[:8])) + (", …" if len(lines) > 8 else "")
-        longest = max(self._pieces[index].length for index in indices)
-        return f"lines {shown} of {self.train.table.source} (the longest has {longest} steps)"
+        return self.described({self._rows[index] for index in indices}, max(self.lengths[index] for index in indices))
 
 
 def target_losses(

@@ -1,10 +1,12 @@
-"""What the training loop asks of a task with one answer a sequence."""
+"""What the training loop asks of a task whose examples are rows, and of those with one answer a sequence."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -21,7 +23,49 @@ if TYPE_CHECKING:
     from recurra.tasks.many_to_one import ManyToOne
 
 
-class ManyToOneTraining(TaskTraining):
+class RowsTraining(TaskTraining):
+    """A training on rows that know no order: batches of like length, dealt anew in each epoch.
+
+    A subclass sets `train` and `valid`, examples with `encoded` and `table`, and says the `lengths` it trains on.
+    """
+
+    train: Any
+    valid: Any
+
+    @property
+    @abstractmethod
+    def lengths(self) -> list[int]:
+        """Steps of each row that batches are made of."""
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch."""
+        training = self.task.settings.training
+        return plan(
+            self.lengths,
+            batch_size=training.batch_size,
+            batch_tokens=training.batch_tokens,
+            rng=numpy_generator(training.seed, "order", epoch),
+        )
+
+    def size(self, batch: Any) -> tuple[int, int]:
+        """Rows and valid steps."""
+        return batch.inputs.batch_size, int(batch.inputs.lengths.sum())
+
+    def evaluate(self) -> dict[str, float]:
+        """Metrics on the validation data; NaN where there is none."""
+        if not self.valid.encoded:
+            return {self.metric: math.nan}
+        metrics: dict[str, float] = self.task.score(self.valid).metrics
+        return metrics
+
+    def described(self, rows: Iterable[int], longest: int) -> str:
+        """Rows of the training table by the lines of their file, and the longest length of what was read of them."""
+        lines = sorted(self.train.table.lines[row] for row in rows)
+        shown = ", ".join(map(str, lines[:8])) + (", …" if len(lines) > 8 else "")
+        return f"lines {shown} of {self.train.table.source} (the longest has {longest} steps)"
+
+
+class ManyToOneTraining(RowsTraining):
     """What the training loop asks for: batches, losses and validation metrics of one run.
 
     Args:
@@ -34,6 +78,8 @@ class ManyToOneTraining(TaskTraining):
     """
 
     task: ManyToOne
+    train: Examples
+    valid: Examples
 
     def __init__(self, task: ManyToOne, train: Examples, valid: Examples) -> None:
         settings = task.settings
@@ -64,16 +110,6 @@ class ManyToOneTraining(TaskTraining):
         """Steps of each training example."""
         return self.train.lengths
 
-    def plan(self, epoch: int) -> list[list[int]]:
-        """The batches of an epoch."""
-        training = self.task.settings.training
-        return plan(
-            self.train.lengths,
-            batch_size=training.batch_size,
-            batch_tokens=training.batch_tokens,
-            rng=numpy_generator(training.seed, "order", epoch),
-        )
-
     def batch(self, indices: list[int], step_seed: int) -> Batch:
         """Rows of the training data, augmented."""
         encoded = [self.train.encoded[index] for index in indices]
@@ -85,23 +121,10 @@ class ManyToOneTraining(TaskTraining):
             encoded = [features.encode(text, augment=self._augment, rng=rng) for text in texts]
         return self.task.batch(encoded, [self.train.targets[index] for index in indices])
 
-    def size(self, batch: Batch) -> tuple[int, int]:
-        """Examples and valid steps."""
-        return batch.inputs.batch_size, int(batch.inputs.lengths.sum())
-
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor | float]:
         """Sum of the losses, and the count to divide by."""
         return self._criterion(self.model, batch)
 
-    def evaluate(self) -> dict[str, float]:
-        """Metrics on the validation data; NaN where there is none."""
-        if not self.valid.encoded:
-            return {self.metric: math.nan}
-        return self.task.score(self.valid).metrics
-
     def describe(self, indices: list[int]) -> str:
         """Rows by the lines of their file, and the longest of them."""
-        lines = sorted(self.train.table.lines[index] for index in indices)
-        shown = ", ".join(map(str, lines[:8])) + (", …" if len(lines) > 8 else "")
-        longest = max(self.train.encoded[index].length for index in indices)
-        return f"lines {shown} of {self.train.table.source} (the longest has {longest} steps)"
+        return self.described(indices, max(self.train.encoded[index].length for index in indices))

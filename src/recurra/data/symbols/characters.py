@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.symbols.kind import UNREADABLE, Encoder, Ids, Unseen, as_text, folded, smallest_dtype
-from recurra.data.vocabulary import PAD_ID, UNK_ID, Vocabulary
+from recurra.data.symbols.from_vocabulary import VocabularySymbols
+from recurra.data.symbols.kind import UNREADABLE, Encoder, Ids, Unseen, as_text, folded
+from recurra.data.vocabulary import UNK_ID
 
 CODE_POINTS = 0x110000
 
 
 @dataclass(frozen=True, eq=False)
-class CharacterSymbols:
+class CharacterSymbols(VocabularySymbols):
     """Code points by id; newlines and spaces are symbols like the others.
 
     Args:
@@ -24,42 +25,18 @@ class CharacterSymbols:
         lowercase: whether case is folded.
     """
 
-    vocabulary: Vocabulary
-    lowercase: bool = False
     unit: str = field(default="char", init=False)
-    names: tuple[str, ...] = field(init=False, repr=False)
-    dtype: np.dtype[Any] = field(init=False, repr=False)
     _id_of: NDArray[Any] = field(init=False, repr=False)  # by code point, the last for all beyond
     _texts: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         known = self.vocabulary.ids
-        dtype = smallest_dtype(len(self.vocabulary))
-        table = np.full(max(map(ord, known), default=0) + 2, UNK_ID, dtype)
+        table = np.full(max(map(ord, known), default=0) + 2, UNK_ID, self.dtype)
         for character, i in known.items():
             table[ord(character)] = i
-        object.__setattr__(self, "names", ("<begin>", "<unk>", *known))
-        object.__setattr__(self, "dtype", dtype)
         object.__setattr__(self, "_id_of", table)
         object.__setattr__(self, "_texts", ("", UNREADABLE, *known))
-
-    def __len__(self) -> int:
-        return len(self.vocabulary)
-
-    @property
-    def begin_id(self) -> int:
-        """Read first by a fresh state."""
-        return PAD_ID
-
-    @property
-    def unk_id(self) -> int:
-        """What a character never seen is read as."""
-        return UNK_ID
-
-    @property
-    def silent_ids(self) -> tuple[int, ...]:
-        """Ids that are no character."""
-        return PAD_ID, UNK_ID
 
     @property
     def newline_ids(self) -> tuple[int, ...]:
@@ -97,20 +74,6 @@ class CharacterSymbols:
     def settled(self, text: str) -> int:
         """Every character is."""
         return len(text)
-
-    def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
-        return {
-            "kind": "symbols",
-            "unit": self.unit,
-            "lowercase": self.lowercase,
-            "vocabulary": self.vocabulary.to_json(),
-        }
-
-    @property
-    def tokenizer_json(self) -> None:
-        """Only BPE has one."""
-        return None
 
 
 class CharacterDecoder:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from recurra.data.symbols.bpe import BpeSymbols, parts_of, settled_stretches
 from recurra.data.symbols.characters import CODE_POINTS, CharacterSymbols, code_points
+from recurra.data.symbols.from_vocabulary import UNK
 from recurra.data.symbols.kind import Symbols, folded
 from recurra.data.symbols.raw_bytes import ByteSymbols
-from recurra.data.symbols.words import EOS, UNK, WordSymbols, settled_words, words_of
+from recurra.data.symbols.words import EOS, WordSymbols, settled_words, words_of
 from recurra.data.text import BpeTokenizer
 from recurra.data.vocabulary import RESERVED, Vocabulary
 from recurra.errors import DataError, SettingsError

@@ -6,21 +6,20 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any
 
 import numpy as np
 
-from recurra.data.symbols.kind import Encoder, Ids, Unseen, as_text, folded, smallest_dtype
-from recurra.data.vocabulary import PAD_ID, UNK_ID, Vocabulary
+from recurra.data.symbols.from_vocabulary import UNK, VocabularySymbols
+from recurra.data.symbols.kind import Encoder, Ids, Unseen, as_text, folded
+from recurra.data.vocabulary import UNK_ID
 
 EOS = "<eos>"
-UNK = "<unk>"
 LONGEST_WORD = 4096  # characters; a longer stretch is cut, so that a text without spaces needs no endless memory
 WORD = re.compile(rf"\n|\S{{1,{LONGEST_WORD}}}")
 
 
 @dataclass(frozen=True, eq=False)
-class WordSymbols:
+class WordSymbols(VocabularySymbols):
     """Words by id. A text may hold <unk> and <eos> itself: they are the unknown word and the end of a line.
 
     Args:
@@ -28,33 +27,7 @@ class WordSymbols:
         lowercase: whether case is folded.
     """
 
-    vocabulary: Vocabulary
-    lowercase: bool = False
     unit: str = field(default="word", init=False)
-    names: tuple[str, ...] = field(init=False, repr=False)
-    dtype: np.dtype[Any] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", ("<begin>", UNK, *self.vocabulary.ids))
-        object.__setattr__(self, "dtype", smallest_dtype(len(self.vocabulary)))
-
-    def __len__(self) -> int:
-        return len(self.vocabulary)
-
-    @property
-    def begin_id(self) -> int:
-        """Read first by a fresh state."""
-        return PAD_ID
-
-    @property
-    def unk_id(self) -> int:
-        """What a word never seen is read as."""
-        return UNK_ID
-
-    @property
-    def silent_ids(self) -> tuple[int, ...]:
-        """Ids that are no word."""
-        return PAD_ID, UNK_ID
 
     @property
     def newline_ids(self) -> tuple[int, ...]:
@@ -90,20 +63,6 @@ class WordSymbols:
     def settled(self, text: str) -> int:
         """All but the last word, which may go on."""
         return settled_words(text)
-
-    def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
-        return {
-            "kind": "symbols",
-            "unit": self.unit,
-            "lowercase": self.lowercase,
-            "vocabulary": self.vocabulary.to_json(),
-        }
-
-    @property
-    def tokenizer_json(self) -> None:
-        """Only BPE has one."""
-        return None
 
 
 class WordDecoder:
