@@ -117,7 +117,7 @@ def test_metrics_are_those_of_all_tokens_whatever_the_batches(tagged: TagRun) ->
     assert found["accuracy"] == sum(right) / 5
     assert found["unknown_accuracy"] == float(right[2])
     assert found["known_accuracy"] == (sum(right) - right[2]) / 4
-    examples = tagged.parts.examples(tagged._table(data))
+    examples = tagged.parts.examples(tagged.table_of(data))
     assert examples.unseen == 1  # NEW is in no training sentence, so no answer is right
     counted = tagged.parts.confusion(tagged.parts.predicted(examples.encoded), examples).confusion
     assert counted.sum() == 5 and counted[-1].sum() == 1

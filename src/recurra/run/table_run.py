@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -12,20 +11,20 @@ import numpy as np
 from recurra.data.answers import in_kind_of
 from recurra.data.columns import input_column, inputs_of
 from recurra.data.long_form import Keyed, keyed_sequences, sequences
-from recurra.data.partition import check_unchanged, read_labelled
+from recurra.data.partition import read_labelled
 from recurra.data.readers import table_from_python
 from recurra.data.readers.jsonl import columns_of
 from recurra.data.table import Table
 from recurra.errors import DataError, InputError, RecurraError
 from recurra.metrics import ClassificationMetrics
-from recurra.run.run import Run
+from recurra.run.rows_run import RowsRun
 from recurra.settings.tasks import ManyToOneSettings
 from recurra.streaming import Session, SessionState
 from recurra.tasks import Classify, ManyToOne
 from recurra.tasks.streams import session_of
 
 
-class TableRun(Run):
+class TableRun(RowsRun):
     """A run of a task with one answer a sequence: classify, regress."""
 
     _task: ManyToOne
@@ -44,6 +43,10 @@ class TableRun(Run):
         """
         return self._classes().targets.names
 
+    def gathered(self, table: Table) -> Table:
+        """Sequences of a table with one row a time step, where the run has an id."""
+        return sequences(table, self.settings.data)
+
     def evaluate(self, data: Any = None) -> dict[str, float]:
         """The task's metrics.
 
@@ -58,7 +61,7 @@ class TableRun(Run):
             InputError: no data is given and the run's came as Python objects, or its files have changed.
             DataError: the data cannot be used.
         """
-        examples = self._task.examples(self._table(data))
+        examples = self._task.examples(self.table_of(data))
         found = {**self._task.score(examples).metrics, "examples": len(examples.inputs)}
         return found | self._baseline_scores(examples)
 
@@ -69,7 +72,7 @@ class TableRun(Run):
             InputError: the run gives several labels a row, or numbers.
         """
         task = self._classes()
-        examples = task.examples(self._table(data))
+        examples = task.examples(self.table_of(data))
         counted = task.counted(task.outputs(examples.encoded), examples.targets)
         if not isinstance(counted, ClassificationMetrics):
             raise InputError(f"{self.path}: a row has several labels here, and a confusion matrix needs one")
@@ -124,16 +127,8 @@ class TableRun(Run):
 
         `cut` counts the steps that max_length took from the input, where it took any. Rows may be errors already.
         """
-        asked: deque[Any] = deque()
-
-        def values() -> Iterator[Any]:
-            for row in rows:
-                asked.append(row)
-                yield row.value if isinstance(row, Keyed) else row
-
-        for answer, cut in self._task.predict(values(), self._task.answers):
+        for row, (answer, cut) in self.answered(rows, lambda values: self._task.predict(values, self._task.answers)):
             found = {"error": str(answer)} if isinstance(answer, RecurraError) else answer
-            row = asked.popleft()
             if isinstance(row, Keyed):
                 found = {"id": row.id} | found
             yield {**found, "cut": cut} if cut else found
@@ -161,30 +156,10 @@ class TableRun(Run):
             return value
         return inputs_of(Table(source, columns_of([value], source), [line]), self.settings.data)[0]
 
-    @property
-    def needs_whole_input(self) -> bool:
-        """Whether a row alone is no input: the steps of an id may stand anywhere in the table."""
-        return bool(self.settings.data.id)
-
-    def test_inputs(self, test: Any, count: int) -> list[Any]:
-        """The first inputs of the test data."""
-        inputs: list[Any] = test.inputs[:count]
-        return inputs
-
     def facts(self) -> dict[str, Any]:
         """The labels, if there are any, and how a sequence becomes one vector."""
         labels = {"labels": list(self.labels)} if isinstance(self._task, Classify) else {}
         return {"bidirectional": self.settings.model.bidirectional, "pooling": self.settings.model.pooling, **labels}
-
-    def _table(self, data: Any) -> Table:
-        if isinstance(data, str | Path):
-            return sequences(read_labelled(data, self.settings.data), self.settings.data)
-        if data is not None:
-            return sequences(table_from_python(data), self.settings.data)
-        if not self.files:
-            raise InputError(f"{self.path}: the data of this run came as Python objects; give evaluate its data")
-        check_unchanged(self.files)
-        return self._task.read(self.settings, None, self._task).test
 
     def _classes(self) -> Classify:
         if not isinstance(self._task, Classify):

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 from recurra.data.answers import in_kind_of
 from recurra.data.long_form import Keyed
-from recurra.data.partition import check_unchanged, read_labelled
+from recurra.data.partition import read_labelled
 from recurra.data.readers import table_from_python
 from recurra.data.readers.jsonl import columns_of
 from recurra.data.table import Table
 from recurra.data.tagged import gathered, token_column
-from recurra.errors import InputError, RecurraError
-from recurra.run.run import Run
+from recurra.errors import RecurraError
+from recurra.run.rows_run import RowsRun
 from recurra.settings.tasks import TagSettings
 from recurra.streaming import Session, SessionState
 from recurra.tasks import Tag, Tagged
 from recurra.tasks.tag_stream import tag_session
 
 
-class TagRun(Run):
+class TagRun(RowsRun):
     """A run of tagging."""
 
     _task: Tag
@@ -36,6 +35,10 @@ class TagRun(Run):
     def labels(self) -> tuple[str, ...]:
         """The tags, in the order of their scores."""
         return self._task.tags[0].names
+
+    def gathered(self, table: Table) -> Table:
+        """Sentences of a table with one row a token, where the run has an id."""
+        return gathered(table, self.settings.data)
 
     def evaluate(self, data: Any = None) -> dict[str, float]:
         """The metrics of tagging.
@@ -52,7 +55,7 @@ class TagRun(Run):
             InputError: no data is given and the run's came as Python objects, or its files have changed.
             DataError: the data cannot be used.
         """
-        examples = self._task.examples(self._table(data))
+        examples = self._task.examples(self.table_of(data))
         counts = {"examples": len(examples.inputs), "tokens": examples.tokens}
         return {**self._task.score(examples).metrics, **counts, **self._baseline_scores(examples)}
 
@@ -83,16 +86,8 @@ class TagRun(Run):
 
     def predict_rows(self, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
         """`{"tags": […]}` for each row, or an error. Rows may be errors already."""
-        asked: deque[Any] = deque()
-
-        def values() -> Iterator[Any]:
-            for row in rows:
-                asked.append(row)
-                yield row.value if isinstance(row, Keyed) else row
-
-        for answer in self._task.predict(values()):
+        for row, answer in self.answered(rows, self._task.predict):
             found = {"error": str(answer)} if isinstance(answer, RecurraError) else {"tags": list(answer)}
-            row = asked.popleft()
             yield {"id": row.id} | found if isinstance(row, Keyed) else found
 
     def inputs_of(self, path: Path, format: str | None = None) -> list[Any]:
@@ -119,16 +114,6 @@ class TagRun(Run):
         table = Table(source, columns_of([value], source), [line])
         return table.column(token_column(table, self.settings.data))[0]
 
-    @property
-    def needs_whole_input(self) -> bool:
-        """Whether a row alone is no sentence: the tokens of an id may stand anywhere in the table."""
-        return bool(self.settings.data.id)
-
-    def test_inputs(self, test: Any, count: int) -> list[Any]:
-        """The first sentences of the test data."""
-        inputs: list[Any] = test.inputs[:count]
-        return inputs
-
     def stream(self, state: SessionState | str | Path | None = None) -> Session:
         """A live sentence: `step(token)` answers its tag, `push(tokens)` those of several.
 
@@ -154,13 +139,3 @@ class TagRun(Run):
 
     def _keyed(self, table: Table) -> bool:
         return bool(self.settings.data.id) and self.settings.data.id in table.columns
-
-    def _table(self, data: Any) -> Table:
-        if isinstance(data, str | Path):
-            return gathered(read_labelled(data, self.settings.data), self.settings.data)
-        if data is not None:
-            return gathered(table_from_python(data), self.settings.data)
-        if not self.files:
-            raise InputError(f"{self.path}: the data of this run came as Python objects; give evaluate its data")
-        check_unchanged(self.files)
-        return self._task.read(self.settings, None, self._task).test
