@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recurra.lab.gradient import Clipped
-from recurra.lab.vanishing_gradient import PAIRS, GradientSizes, sentence, vanishing_gradient
+from recurra.lab.vanishing_gradient import PAIRS, GradientSizes, measure_gradients, sentence
 from recurra.lab.verdict import ratio, short
 from recurra.statistics import Paired
 
@@ -41,9 +41,9 @@ def test_another_measurement_gives_another_sentence() -> None:
 
 def test_a_small_experiment_gives_tables_a_picture_and_numbers() -> None:
     told: list[str] = []
-    finding = vanishing_gradient(0, told.append, TINY)
-    assert finding == vanishing_gradient(0, sizes=TINY), "the seed decides everything"
-    assert finding.sentence != vanishing_gradient(1, sizes=TINY).sentence
+    finding = measure_gradients(0, told.append, TINY)
+    assert finding == measure_gradients(0, sizes=TINY), "the seed decides everything"
+    assert finding.sentence != measure_gradients(1, sizes=TINY).sentence
     assert len(told) == 16
     begun_torch = finding.tables[0]
     assert [row[0] for row in begun_torch.rows][:3] == ["rnn", "gru", "lstm, forget bias 0"]

@@ -71,7 +71,7 @@ Measured = dict[tuple[Initialization, str], NDArray[np.float64]]
 """[seeds, T] gradients by distance, of each beginning and stack."""
 
 
-def vanishing_gradient(seed: int, tell: Tell = silent, sizes: GradientSizes | None = None) -> Finding:
+def measure_gradients(seed: int, tell: Tell = silent, sizes: GradientSizes | None = None) -> Finding:
     """Measure the gradient of the last output with respect to the input at each distance.
 
     Args:
@@ -80,7 +80,7 @@ def vanishing_gradient(seed: int, tell: Tell = silent, sizes: GradientSizes | No
         sizes: of what is measured.
     """
     sizes = sizes or GradientSizes()
-    measured = measure(seed, tell, sizes)
+    measured = gradients_of(seed, tell, sizes)
     pairs = {how: _pairs(measured, how, sizes.far) for how in BEGUN}
     kinds: list[tuple[str, Literal["norm", "value"]]] = [*((name, "norm") for name in CLIPPED), ("rnn", "value")]
     clipped = {(name, by): _clipped(name, by, seed, sizes) for name, by in kinds}
@@ -114,7 +114,7 @@ def vanishing_gradient(seed: int, tell: Tell = silent, sizes: GradientSizes | No
     )  # fmt: skip
 
 
-def measure(seed: int, tell: Tell, sizes: GradientSizes, stacks: Sequence[Stack] = STACKS) -> Measured:
+def gradients_of(seed: int, tell: Tell, sizes: GradientSizes, stacks: Sequence[Stack] = STACKS) -> Measured:
     """The gradients by distance of every beginning, stack and repetition."""
     found: Measured = {}
     for how in BEGUN:
