@@ -37,8 +37,8 @@ def test_a_difference_that_every_seed_shows_is_told() -> None:
     assert [one.mean for one in pairs["adding", "lstm", "rnn"]] == pytest.approx([-1.21 / 3, -0.7])
     said = sentence(measured, pairs, MemorySizes((1, 3), (3, 6)))
     assert said == (
-        "On adding and copying at 3 steps, the most in training, an lstm has 0.90 and 0.90 of the best score; beside it "
-        "rnn -0.40 and -0.40, gru -0.40 and -0.40, chrono -0.40 and -0.40; at 6 steps it has 0.81 and 0.81."
+        "On adding and copying at 3 steps, the most in training, an lstm has 0.90 and 0.90 of the best score; beside "
+        "it rnn -0.40 and -0.40, gru -0.40 and -0.40, chrono -0.40 and -0.40; at 6 steps it has 0.81 and 0.81."
     )
 
 

@@ -223,7 +223,7 @@ def _table(shares: Shares, problem: Problem, sizes: MemorySizes) -> Table:
     rows = []
     for cell in CELLS:
         intervals = [mean_interval(column) for column in shares[problem.name, cell].T]
-        rows.append([cell, *(f"{one.mean:.2f} ± {one.half:.2f}" for one in intervals)])
+        rows.append([cell, *(f"{round(one.mean, 2) + 0.0:.2f} ± {one.half:.2f}" for one in intervals)])
     header = ["cell", *map(str, sizes.lengths)]
     return Table(
         f"{problem.name.capitalize()}: share of the best score over {problem.length}",
@@ -234,11 +234,12 @@ def _table(shares: Shares, problem: Problem, sizes: MemorySizes) -> Table:
 
 
 def _pairs_table(pairs: dict[tuple[str, str, str], list[Paired]], sizes: MemorySizes) -> Table:
-    rows = [[problem, a, b, *map(difference, all_)] for (problem, a, b), all_ in pairs.items()]
-    return Table(
-        "Two and two", ["problem", "from", "to", *map(str, sizes.lengths)], rows,
-        "Differences of the share over the same seeds, where Student's paired interval leaves out 0.",
-    )  # fmt: skip
+    rows = [
+        [problem, f"{b} against {a}", *(f"{one.mean:+.2f}" if one.differs else "none found" for one in found)]
+        for (problem, a, b), found in pairs.items()
+    ]
+    note = "Of the share, over the same seeds; none found: Student's paired interval has 0 in it."
+    return Table("Differences", ["problem", "cells", *map(str, sizes.lengths)], rows, note)
 
 
 def _drawing(shares: Shares, sizes: MemorySizes) -> Drawing:

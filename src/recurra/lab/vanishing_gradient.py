@@ -208,12 +208,11 @@ def _table(measured: Measured, how: Initialization, sizes: GradientSizes) -> Tab
 
 def _pairs_table(pairs: dict[Initialization, dict[tuple[str, str], Paired]], far: int) -> Table:
     rows = [
-        [how, a, b, times(paired), span(paired)] for how, named in pairs.items() for (a, b), paired in named.items()
+        [a, b, *(text for how in BEGUN for text in (times(pairs[how][a, b]), span(pairs[how][a, b])))] for a, b in PAIRS
     ]
-    return Table(
-        f"Two and two, over {far} steps", ["begun", "from", "to", "gradient", "95 %"], rows,
-        "Student's paired intervals of the logarithms.",
-    )  # fmt: skip
+    header = ["from", "to", *(text for how in BEGUN for text in (f"begun {how}", "95 %"))]
+    note = "The gradient of the second over that of the first: Student's paired intervals of the logarithms."
+    return Table(f"Two and two, over {far} steps", header, rows, note)
 
 
 def _clipped_table(clipped: dict[tuple[str, str], list[Clipped]], far: int) -> Table:
