@@ -182,7 +182,9 @@ def beside(
     """One training by the plain script, over the symbols that Recurra learns from the same text."""
     symbols = fit_symbols([train], unit, vocabulary_size=20_000)
     texts = [torch.from_numpy(symbols.encode(text).astype("int64")) for text in (train, valid)]
-    model, found = plain.train(*texts, len(symbols), seconds=seconds, seed=seed, keep_best=keep_best, clock=clock, **settings)
+    model, found = plain.train(
+        *texts, len(symbols), seconds=seconds, seed=seed, keep_best=keep_best, clock=clock, **settings
+    )
     return {
         "carried": found["loss"],
         "cold": plain.cold(model, texts[1]),

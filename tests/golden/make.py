@@ -1,7 +1,7 @@
 """Write the golden runs of the version at hand: `python tests/golden/make.py`, once for each release.
 
-Each folder is a run as it was written, without its report and checkpoints, and beside it expected.json (inputs, answers,
-rows and their metrics) and, where the task streams, a state kept in the middle of a stream.
+Each folder is a run as it was written, without its report and checkpoints, and beside it expected.json (inputs,
+answers, rows and their metrics) and, where the task streams, a state kept in the middle of a stream.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recurra.settings.structure import from_keywords
 from recurra.training.progress import Silent
 
 HERE = Path(__file__).parent
-NOT_KEPT = ("report.html", "README.md", "plots", "checkpoints")
+NOT_KEPT = (".lock", "report.html", "README.md", "plots", "checkpoints")
 SMALL: dict[str, Any] = {"hidden_size": 4, "epochs": 3, "lr": 0.05, "threads": 1}
 
 REVIEWS = {"text": ["a fine film", "a bad film", "so fine", "so bad"] * 8, "label": ["good", "bad"] * 16}
@@ -47,7 +47,7 @@ KINDS: dict[str, Kind] = {
     ),
     "model": (
         "model", {"embedding_size": 4, "batch_size": 2, "bptt_length": 16},
-        Given(STORY, STORY, STORY), STORY, ["anna took", "", "otto"],
+        Given(STORY, STORY, STORY), {"text": STORY}, ["anna took", "", "otto"],
     ),
     "tag": (
         "tag", {"input": "tokens", "target": "tags", "crf": True},
