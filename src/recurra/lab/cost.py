@@ -130,7 +130,7 @@ def measure_cost(seed: int, tell: Tell = silent, sizes: CostSizes | None = None)
             "bytes": {f"{cell}, {kind}": _rows(found) for (cell, kind), found in held.items()},
             "time": {", ".join(key): _numbers(one) for key, one in laws.items()},
             "memory": {", ".join(key): _numbers(one) for key, one in memory.items()},
-            "ratios": {f"{a} to {b}, {kind}, {name}": one._asdict() for (a, b, kind, name), one in ratios.items()},
+            "ratios": {f"{a} to {b}, {kind}, {name}": vars(one) for (a, b, kind, name), one in ratios.items()},
         },
     )  # fmt: skip
 
@@ -321,5 +321,5 @@ def _numbers(found: PowerLaw) -> dict[str, Any]:
     return {
         "constant": found.constant,
         "spread": found.spread,
-        **{name: one._asdict() for name, one in found.exponents.items()},
+        **{name: vars(one) for name, one in found.exponents.items()},
     }

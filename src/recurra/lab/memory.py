@@ -19,6 +19,7 @@ from recurra.nn import Recurrent
 from recurra.randomness import generator, numpy_generator, seed_of
 from recurra.report.lines import Line, Panel
 from recurra.report.page import Headline, Table
+from recurra.settings.names import Initialization
 from recurra.statistics import Paired, mean_interval, paired_difference
 from recurra.training.devices import forked_generators, seed_generators
 
@@ -95,7 +96,7 @@ class Reader(nn.Module):
 
     def __init__(self, cell: str, inputs: int, hidden_size: int, outputs: int, chrono_length: int | None) -> None:
         super().__init__()
-        how = "orthogonal" if chrono_length is None else "chrono"
+        how: Initialization = "orthogonal" if chrono_length is None else "chrono"
         self.layer = Recurrent(cell, inputs, hidden_size, initialization=how, chrono_length=chrono_length)
         self.head = nn.Linear(self.layer.output_size, outputs)
 
@@ -146,7 +147,7 @@ def measure_memory(seed: int, tell: Tell = silent, sizes: MemorySizes | None = N
         numbers={
             "sizes": vars(sizes),
             "shares": {f"{problem}, {cell}": values.tolist() for (problem, cell), values in shares.items()},
-            "pairs": {f"{name}: {a} → {b}": [one._asdict() for one in found] for (name, a, b), found in pairs.items()},
+            "pairs": {f"{name}: {a} → {b}": [vars(one) for one in found] for (name, a, b), found in pairs.items()},
         },
     )  # fmt: skip
 
@@ -167,7 +168,7 @@ def train(problem: Problem, cell: str, seed: int, sizes: MemorySizes) -> list[fl
             group["lr"] = problem.lr * (0.55 + 0.45 * math.cos(math.pi * update / sizes.updates))
         x, target = problem.draw(sizes.batch_size, length, rows)
         optimizer.zero_grad()
-        problem.loss(model(x), target).backward()
+        torch.autograd.backward(problem.loss(model(x), target))
         nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
         optimizer.step()
     with torch.no_grad():
@@ -181,8 +182,8 @@ def train(problem: Problem, cell: str, seed: int, sizes: MemorySizes) -> list[fl
 def training_lengths(problem: Problem, seed: int, sizes: MemorySizes) -> list[int]:
     """One for each update, between the ends of the lengths, their logarithms drawn uniformly: short rows teach first
     and cost little."""
-    ends = np.log((sizes.trained[0], sizes.trained[1] + 1))
-    drawn = numpy_generator("lab", problem.name, "lengths", seed).uniform(*ends, size=sizes.updates)
+    low, high = math.log(sizes.trained[0]), math.log(sizes.trained[1] + 1)
+    drawn = numpy_generator("lab", problem.name, "lengths", seed).uniform(low, high, size=sizes.updates)
     return [int(length) for length in np.exp(drawn)]
 
 

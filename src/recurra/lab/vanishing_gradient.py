@@ -83,7 +83,7 @@ def measure_gradients(seed: int, tell: Tell = silent, sizes: GradientSizes | Non
     measured = gradients_of(seed, tell, sizes)
     pairs = {how: _pairs(measured, how, sizes.far) for how in BEGUN}
     kinds: list[tuple[str, Literal["norm", "value"]]] = [*((name, "norm") for name in CLIPPED), ("rnn", "value")]
-    clipped = {(name, by): _clipped(name, by, seed, sizes) for name, by in kinds}
+    clipped: dict[tuple[str, str], list[Clipped]] = {(name, by): _clipped(name, by, seed, sizes) for name, by in kinds}
     far = {stack.name: geometric(measured["torch", stack.name][:, sizes.far].tolist()).mean for stack in STACKS}
     return Finding(
         title="The gradient over distance",
@@ -108,7 +108,7 @@ def measure_gradients(seed: int, tell: Tell = silent, sizes: GradientSizes | Non
         numbers={
             "sizes": vars(sizes),
             "gradients": {how: {one.name: geometric_rows(measured[how, one.name]) for one in STACKS} for how in BEGUN},
-            "pairs": {how: {f"{a} → {b}": paired._asdict() for (a, b), paired in pairs[how].items()} for how in pairs},
+            "pairs": {how: {f"{a} → {b}": vars(paired) for (a, b), paired in pairs[how].items()} for how in pairs},
             "clipped": {f"{name}, by {by}": [one._asdict() for one in found] for (name, by), found in clipped.items()},
         },
     )  # fmt: skip
