@@ -6,6 +6,7 @@ import re
 
 from recurra.lab.cost import GATES, CostSizes, Point, beside, law, measure_bytes, sentence
 from recurra.lab.verdict import ratio
+from recurra.report.page import SAMPLE_LENGTH
 from recurra.statistics import Interval
 
 SIZES = CostSizes((1, 4), (2, 8), (8, 16, 64, 128), small=16)
@@ -34,7 +35,7 @@ def test_where_the_taught_law_holds_the_sentence_says_so() -> None:
         "as taught and T as taught (1); over an rnn's time an lstm's is as taught (4), a gru's 4.0 (3); memory's "
         "exponents: as taught."
     )
-    assert len(said) <= 300, "the page would cut it"
+    assert len(said) <= SAMPLE_LENGTH, "the page would cut it"
 
 
 def test_a_cost_a_step_lowers_the_exponent_of_small_sizes() -> None:

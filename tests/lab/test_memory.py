@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recurra.lab.memory import CELLS, PAIRS, PROBLEMS, MemorySizes, compare, sentence, train, training_lengths
+from recurra.report.page import SAMPLE_LENGTH
 
 SIZES = MemorySizes((3, 6), (3, 6), hidden_size=16, batch_size=16, updates=150, seeds=2, test_rows=256)
 
@@ -46,4 +47,4 @@ def test_a_difference_that_seeds_disagree_on_is_none_found() -> None:
     measured = shares([[0.9, 0.8], [0.9, 0.2], [0.9, 0.5]], [[0.9, 0.2], [0.9, 0.8], [0.9, 0.5]])
     said = sentence(measured, compare(measured), MemorySizes((1, 6), (3, 6)))
     assert said.count("no difference found") == 2 * len(PAIRS)
-    assert len(said) <= 300, "the page would cut it"
+    assert len(said) <= SAMPLE_LENGTH, "the page would cut it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from recurra.lab.gradient import Clipped
 from recurra.lab.vanishing_gradient import PAIRS, GradientSizes, measure_gradients, sentence
 from recurra.lab.verdict import ratio, short
+from recurra.report.page import SAMPLE_LENGTH
 from recurra.statistics import Paired
 
 TINY = GradientSizes(
@@ -37,6 +38,7 @@ def test_another_measurement_gives_another_sentence() -> None:
     said = sentence(FAR, both(SAME, last=MORE), clipped(1.1e-3), 49)  # type: ignore[arg-type]
     assert said.count("no difference found") == 7
     assert "dilation ×10; clipping by norm changes by up to 10 % the share of far steps." in said
+    assert len(said) <= SAMPLE_LENGTH, "the page would cut it"
 
 
 def test_a_small_experiment_gives_tables_a_picture_and_numbers() -> None:

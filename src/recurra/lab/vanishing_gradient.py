@@ -201,7 +201,12 @@ def _table(measured: Measured, how: Initialization, sizes: GradientSizes) -> Tab
         factor = mean_interval([factor_a_step(one, sizes.fit_from) for one in gradients])
         values = [short(geometric(gradients[:, distance].tolist()).mean) for distance in sizes.distances]
         rows.append([stack.name, *values, f"{factor.mean:.3f}", f"± {factor.half:.3f}"])
-    header = ["layers", *(f"{distance} steps" for distance in sizes.distances), "factor a step", "95 %"]
+    header = [
+        "layers",
+        *(f"{distance} step{'s' * (distance > 1)}" for distance in sizes.distances),
+        "factor a step",
+        "95 %",
+    ]
     note = f"Geometric means of {sizes.seeds} repetitions; the factor is fitted from {sizes.fit_from} steps on."
     return Table(f"The gradient at each distance, {BEGUN[how]}", header, rows, note)
 
