@@ -1,0 +1,69 @@
+"""What courses say and what is so: every row of docs/course/what-is-so.md measured, and its table written anew.
+
+    python benchmarks/course.py [--only NAME …]      (make course)
+
+A few minutes on 2 cores. Figures go to results/course.json, by the name of the measuring function in `claims`; with
+`--only` the other rows stay as they were. No number of the table is typed in: what was seen is a sentence that the
+measurement makes, and a row that its measurement does not show says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from claims import CLAIMS
+
+RESULTS = Path(__file__).parent / "results" / "course.json"
+PAGE = Path(__file__).parents[1] / "docs" / "course" / "what-is-so.md"
+BEGIN, END = "<!-- measured: written by make course -->\n", "<!-- end of what was measured -->\n"
+
+
+def main() -> int:
+    names = [claim.measure.__name__ for claim in CLAIMS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    only = parser.parse_args().only
+    rows: dict[str, Any] = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else {}
+    for claim in CLAIMS:
+        name = claim.measure.__name__
+        if name not in only:
+            continue
+        began = time.perf_counter()
+        found = claim.measure()
+        seconds = time.perf_counter() - began
+        rows[name] = {"seen": found.seen, "holds": found.holds, "seconds": round(seconds, 1), "figures": found.figures}
+        print(f"{'holds' if found.holds else 'NOT SEEN'}: {claim.so}\n  {found.seen} ({seconds:.1f} s)", flush=True)
+    rows = {name: rows[name] for name in names if name in rows}
+    machine = {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    RESULTS.write_text(json.dumps({**machine, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(rows)), encoding="utf-8")
+    return 0 if all(row["holds"] for row in rows.values()) else 1
+
+
+def table(rows: dict[str, Any]) -> str:
+    """The rows in the order of the claims, as markdown."""
+    lines = ["| often taught | so | measured |", "|---|---|---|"]
+    for claim in CLAIMS:
+        row = rows.get(claim.measure.__name__)
+        seen = "not measured yet" if row is None else row["seen"] if row["holds"] else f"NOT SEEN HERE: {row['seen']}"
+        lines.append(f"| {claim.taught} | {claim.so} | {seen} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(page: str, written: str) -> str:
+    """The page with another table between its two markers."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{written}{END}{after}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
