@@ -23,7 +23,8 @@ class Claim(NamedTuple):
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         "`out[:, -1]` is the summary, in both directions too",
-        "the backward half has then seen one step only; with padding it is a padded position; `h_n[-1]` is one direction",
+        "the backward half has then seen one step only; with padding it is a padded position; `h_n[-1]` is one "
+        "direction",
         last_column,
     ),
     Claim(
@@ -49,12 +50,14 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "LSTM is usually more accurate",
-        "no consistent evidence (Chung et al., 2014; Jozefowicz et al., 2015; Greff et al., 2017): report paired intervals",
+        "no consistent evidence (Chung et al., 2014; Jozefowicz et al., 2015; Greff et al., 2017): report paired "
+        "intervals",
         lstm_beside_gru,
     ),
     Claim(
         "cost T·H²",
-        "B·T·G·H·(I + H) a layer and direction, G = 1, 3, 4 for RNN, GRU, LSTM; memory B·T·H in training; depth T in sequence",
+        "B·T·G·H·(I + H) a layer and direction, G = 1, 3, 4 for RNN, GRU, LSTM; memory B·T·H in training; depth T in "
+        "sequence",
         cost,
     ),
     Claim(
@@ -69,8 +72,8 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "one bias",
-        "torch has two, with equal gradients wherever both only add up; its GRU resets after the matrix product, the paper "
-        "before",
+        "torch has two, with equal gradients wherever both only add up; its GRU resets after the matrix product, the "
+        "paper before",
         two_biases,
     ),
     Claim(

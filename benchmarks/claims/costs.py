@@ -29,7 +29,7 @@ def gru_beside_lstm(shapes: Sequence[tuple[int, int, int]] = SHAPES, rounds: int
             "our LSTM": Recurrent("lstm", size, size),
             "our GRU": Recurrent("gru", size, size),
         }
-        times = medians([lambda layer=layer: layer(x)[0].sum().backward() for layer in layers.values()], rounds)
+        times = medians([lambda layer=layer, x=x: layer(x)[0].sum().backward() for layer in layers.values()], rounds)
         milliseconds = {name: 1e3 * one for name, one in zip(layers, times, strict=True)}
         rows.append({"rows": batch, "steps": steps, "size": size, "milliseconds": milliseconds})
     ratios = {
@@ -42,16 +42,20 @@ def gru_beside_lstm(shapes: Sequence[tuple[int, int, int]] = SHAPES, rounds: int
     named = ", ".join(f"{row['rows']} × {row['steps']} × {row['size']}" for row in rows)
     seen = (
         f"{counts[0] / counts[1]:g} of the weights; time of a GRU over an LSTM's, rows × steps × size {named}: torch's "
-        f"{listed['torch']} (slower in {shares['torch']} of {len(rows)}), ours {listed['our']} (slower in {shares['our']})"
+        f"{listed['torch']} (slower in {shares['torch']} of {len(rows)}), ours {listed['our']} (slower in "
+        f"{shares['our']})"
     )
     holds = counts[0] * 4 == counts[1] * 3 and shares["torch"] > 0
     return Measured(seen, holds, {"shapes": rows, "gru_over_lstm": ratios, "weights": counts[0] / counts[1]})
 
 
 def cost(
-    steps: Sequence[int] = (50, 100, 200, 400), sizes: Sequence[int] = (64, 128, 256, 512), rows: int = 16, rounds: int = 5
+    steps: Sequence[int] = (50, 100, 200, 400),
+    sizes: Sequence[int] = (64, 128, 256, 512),
+    rows: int = 16,
+    rounds: int = 5,
 ) -> Measured:
-    """Multiplications counted, bytes kept for the backward pass and seconds, over T, H and B; and the depth in sequence."""
+    """Multiplications counted, bytes kept for the backward pass and seconds, over T, H and B; and the depth."""
     counted = {name: _multiplications(name, 4, 6, 10, 20) / (4 * 6 * 20 * (10 + 20)) for name in GATES}
     few, many, middle = steps[0], steps[-1], sizes[1]
     kept = {
@@ -69,11 +73,14 @@ def cost(
         f"multiplications over B·T·H·(I + H), counted: {named}; an LSTM's bytes kept for training grow as "
         f"T^{kept['T']:.2f}, B^{kept['B']:.2f} and H^{kept['H']:.2f}, its seconds (T {few} to {many}, H {sizes[0]} to "
         f"{sizes[-1]}) as T^{time['T']:.2f} and H^{time['H']:.2f}, between the two largest sizes "
-        f"H^{time['H, the two largest']:.2f}; the longest chain of operations is {depth['10']} at T = 10 and {depth['20']} at T = 20"
+        f"H^{time['H, the two largest']:.2f}; the longest chain of operations is {depth['10']} at T = 10 and "
+        f"{depth['20']} at T = 20"
     )
     linear = all(abs(kept[name] - 1) < 0.1 for name in kept)
     deeper = depth["20"] > 1.6 * depth["10"]
-    return Measured(seen, counted == GATES and linear and deeper, {"gates": counted, "bytes": kept, "seconds": time, "depth": depth})
+    return Measured(
+        seen, counted == GATES and linear and deeper, {"gates": counted, "bytes": kept, "seconds": time, "depth": depth}
+    )
 
 
 def _multiplications(cell: str, rows: int, steps: int, inputs: int, hidden: int) -> float:
@@ -131,12 +138,20 @@ def attention(steps: Sequence[int] = (512, 1024, 2048, 4096), chunk: int = 256, 
     time = exponent(steps, seconds)
     mb = {name: found[-1] / 2**20 for name, found in memory.items()}
     seen = (
-        f"values of both equal to {number(apart)}; largest memory at T = {steps[-1]:,}: {number(mb['at once'])} MB at once "
-        f"(as T^{grown['at once']:.2f}), {number(mb['in chunks'])} MB in chunks of {chunk} (as T^{grown['in chunks']:.2f}); the "
+        f"values of both equal to {number(apart)}; largest memory at T = {steps[-1]:,}: {number(mb['at once'])} MB "
+        "at once "
+        f"(as T^{grown['at once']:.2f}), {number(mb['in chunks'])} MB in chunks of {chunk} (as "
+        f"T^{grown['in chunks']:.2f}); the "
         f"chunks' time grows as T^{time:.2f}"
     )
     holds = apart < ROUNDING and grown["at once"] > 1.7 and grown["in chunks"] < 1.2 and time > 1.5
-    figures = {"apart": apart, "steps": list(steps), "bytes": memory, "seconds": seconds, "exponents": {**grown, "seconds": time}}
+    figures = {
+        "apart": apart,
+        "steps": list(steps),
+        "bytes": memory,
+        "seconds": seconds,
+        "exponents": {**grown, "seconds": time},
+    }
     return Measured(seen, holds, figures)
 
 
@@ -148,7 +163,7 @@ def whole(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def in_chunks(queries: Tensor, keys: Tensor, values: Tensor, chunk: int) -> Tensor:
-    """The same with chunk × chunk scores at a time, sums kept relative to the highest so far (Rabe and Staats, 2021)."""
+    """The same with chunk × chunk scores at a time, relative to the highest so far (Rabe and Staats, 2021)."""
     outputs = torch.empty_like(values)
     for start in range(0, len(queries), chunk):
         query = queries[start : start + chunk] / math.sqrt(queries.shape[-1])

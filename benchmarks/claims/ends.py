@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
@@ -29,14 +31,17 @@ def last_column(rows: int = 64, steps: int = 15, pads: int = 10) -> Measured:
         "backward_half_minus_one_step": distance(outputs[:, -1, HIDDEN:], one_step),
         "backward_half_minus_whole": distance(outputs[:, -1, HIDDEN:], outputs[:, 0, HIDDEN:]),
         "hidden_minus_backward_end": distance(hidden[-1], outputs[:, 0, HIDDEN:]),
-        "moved_by_pads": float(moved.max()),
+        "moved_by_pads": float(moved.detach().max()),
         "ours_moved_by_pads": distance(ours(x)[0], ours(padded, lengths=lengths)[0]),
         "pads": pads,
     }
     seen = (
-        f"the backward half of `out[:, -1]` is that of the last step alone to {number(figures['backward_half_minus_one_step'])} "
-        f"and differs from the whole row's by up to {number(figures['backward_half_minus_whole'])}; {pads} pads move an answer by up "
-        f"to {number(figures['moved_by_pads'])}, ours by {number(figures['ours_moved_by_pads'])}; `h_n[-1]` is the backward "
+        "the backward half of `out[:, -1]` is that of the last step alone to "
+        f"{number(figures['backward_half_minus_one_step'])} "
+        f"and differs from the whole row's by up to {number(figures['backward_half_minus_whole'])}; {pads} pads move "
+        "an answer by up "
+        f"to {number(figures['moved_by_pads'])}, ours by {number(figures['ours_moved_by_pads'])}; `h_n[-1]` is the "
+        "backward "
         f"direction to {number(figures['hidden_minus_backward_end'])}"
     )
     small = ("backward_half_minus_one_step", "hidden_minus_backward_end", "ours_moved_by_pads")
@@ -69,7 +74,8 @@ def packing(rows: int = 32, steps: int = 200, size: int = 256, rounds: int = 5) 
     milliseconds = {name: 1e3 * one for name, one in zip(ways, times, strict=True)}
     seen = (
         f"the end of a row of {int(lengths[0])} steps in a batch of {steps} differs from that of the row alone by "
-        f"{number(errors['padded'])} where it is padded, {number(errors['packed'])} packed and {number(errors['ours'])} here; "
+        f"{number(errors['padded'])} where it is padded, {number(errors['packed'])} packed and "
+        f"{number(errors['ours'])} here; "
         f"forward and backward ({rows} rows, {size} features) take {number(milliseconds['padded'])} ms padded, "
         f"{number(milliseconds['packed'])} packed and {number(milliseconds['ours'])} here"
     )
@@ -91,8 +97,10 @@ def batch_read_as_time(rows: int = 3, steps: int = 15) -> Measured:
     ours = Recurrent("rnn", SIZE, HIDDEN, bidirectional=True)
     moved["ours"] = distance(ours(x)[0][0], ours(other)[0][0])
     seen = (
-        f"another last row moves the outputs of the first by up to {number(moved['without'])} without `batch_first`, and by "
-        f"{number(moved['with'])} with it and {number(moved['ours'])} here; the shape is {shapes['without']} either way and "
+        f"another last row moves the outputs of the first by up to {number(moved['without'])} without `batch_first`, "
+        "and by "
+        f"{number(moved['with'])} with it and {number(moved['ours'])} here; the shape is {shapes['without']} either "
+        "way and "
         "nothing is said"
     )
     holds = moved["without"] > 0.01 and moved["with"] == moved["ours"] == 0.0 and shapes["with"] == shapes["without"]
@@ -122,9 +130,13 @@ def look_ahead(steps: int = 50, reaches: tuple[int, ...] = (1, 5, 20)) -> Measur
     seen = (
         f"other later steps move the first output by up to {number(figures['first_step_moved_by_later_ones'])}, and by "
         f"{number(figures['one_direction'])} in one direction; `step` refuses; with a look-ahead of "
-        + ", ".join(f"{reach} {'step' if reach == 1 else 'steps'} it differs from the whole row's by {number(ahead[str(reach)])}" for reach in reaches)
+        + ", ".join(
+            f"{reach} {'step' if reach == 1 else 'steps'} it differs from the whole row's by "
+            f"{number(ahead[str(reach)])}"
+            for reach in reaches
+        )
     )
-    nearer = all(ahead[str(a)] > ahead[str(b)] for a, b in zip(reaches, reaches[1:], strict=False))
+    nearer = all(ahead[str(a)] > ahead[str(b)] for a, b in itertools.pairwise(reaches))
     holds = "bidirectional" in refused and figures["one_direction"] == 0.0 and nearer
     return Measured(seen, holds and figures["first_step_moved_by_later_ones"] > 0.01, figures)
 
@@ -158,8 +170,10 @@ def hidden_never_returned(steps: int = 40, chunk: int = 10) -> Measured:
         "pieces": steps // chunk,
     }
     seen = (
-        f"on whole sequences both give the same logits to {number(figures['whole'])}; in {figures['pieces']} pieces the "
-        f"tutorial's class is off by up to {number(figures['tutorial_in_pieces'])}, ours by {number(figures['ours_in_pieces'])}"
+        f"on whole sequences both give the same logits to {number(figures['whole'])}; in {figures['pieces']} pieces "
+        "the "
+        f"tutorial's class is off by up to {number(figures['tutorial_in_pieces'])}, ours by "
+        f"{number(figures['ours_in_pieces'])}"
     )
     holds = max(figures["whole"], figures["ours_in_pieces"]) < ROUNDING and figures["tutorial_in_pieces"] > 0.01
     return Measured(seen, holds, figures)

@@ -18,7 +18,9 @@ HIDDEN = 64
 
 def clipping() -> Measured:
     """A long gradient and a short one, by norm and by value."""
-    by_norm, short, by_value = (_clipped(gradient, by) for gradient, by in ((LONG, "norm"), (SHORT, "norm"), (LONG, "value")))
+    by_norm, short, by_value = (
+        _clipped(gradient, by) for gradient, by in ((LONG, "norm"), (SHORT, "norm"), (LONG, "value"))
+    )
     turned = math.degrees(math.acos(float(F.cosine_similarity(torch.tensor(LONG), by_value, 0))))
     figures = {
         "by_norm": [round(one, 6) for one in by_norm.tolist()],
@@ -28,7 +30,8 @@ def clipping() -> Measured:
     }
     seen = (
         f"to a norm of 1: {_vector(LONG)} → {_vector(figures['by_norm'])}, and {_vector(SHORT)} stays "
-        f"{_vector(figures['short'])}; by value to 1: {_vector(LONG)} → {_vector(figures['by_value'])}, turned by {turned:.1f}°"
+        f"{_vector(figures['short'])}; by value to 1: {_vector(LONG)} → {_vector(figures['by_value'])}, turned by "
+        f"{turned:.1f}°"
     )
     holds = figures["by_norm"] == [0.6, 0.8] and figures["short"] == list(SHORT) and turned > 1
     return Measured(seen, holds, figures)
@@ -49,7 +52,7 @@ def _vector(values: object) -> str:
 
 
 def vanishing(steps: int = 50, seeds: int = 5) -> Measured:
-    """The gradient of the last output by the first input, as a share of that by the last, over torch's initialisation."""
+    """The gradient of the last output by the first input, as a share of that by the last; torch's initialisation."""
     torch_kinds = {"RNN": (nn.RNN, None), "GRU": (nn.GRU, None), "LSTM": (nn.LSTM, None)}
     kinds = torch_kinds | {f"LSTM, forget bias {bias}": (nn.LSTM, float(bias)) for bias in (1, 5)}
     shares = {
@@ -57,7 +60,10 @@ def vanishing(steps: int = 50, seeds: int = 5) -> Measured:
         for name, (kind, bias) in kinds.items()
     }
     named = "; ".join(f"{name} {number(share)}" for name, share in shares.items())
-    seen = f"gradient of the last output by the first of {steps} steps over that by the last, default initialisation: {named}"
+    seen = (
+        f"gradient of the last output by the first of {steps} steps over that by the last, torch's initialisation: "
+        f"{named}"
+    )
     plain, held = max(shares[name] for name in torch_kinds), shares["LSTM, forget bias 5"]
     holds = plain < 1e-3 and shares["LSTM, forget bias 1"] > 100 * plain and held > shares["LSTM, forget bias 1"]
     return Measured(seen, holds, {"steps": steps, "seeds": seeds, "share": shares})
@@ -98,7 +104,8 @@ def one_to_one(rows: int = 32) -> Measured:
     largest["ours"] = float(ours.layers[0][0].cell.weight_hh.grad.abs().max())
     named = ", ".join(f"{name} {number(value)}" for name, value in largest.items())
     seen = (
-        f"largest gradient of `weight_hh` at one step: {named}; tanh(W x + b), without `weight_hh`, gives the RNN's outputs "
+        f"largest gradient of `weight_hh` at one step: {named}; tanh(W x + b), without `weight_hh`, gives the RNN's "
+        "outputs "
         f"to {number(apart)}"
     )
     return Measured(seen, not any(largest.values()) and apart < ROUNDING, {"largest": largest, "apart": apart})
@@ -121,10 +128,14 @@ def two_biases(steps: int = 12) -> Measured:
     gru = nn.GRU(HIDDEN, HIDDEN, batch_first=True)
     hidden = torch.randn(4, HIDDEN)
     theirs = gru(x[:, :1], hidden[None])[0][:, 0]
-    reset = {"after": distance(theirs, _gru_step(gru, x[:, 0], hidden, False)), "before": distance(theirs, _gru_step(gru, x[:, 0], hidden, True))}
+    reset = {
+        "after": distance(theirs, _gru_step(gru, x[:, 0], hidden, False)),
+        "before": distance(theirs, _gru_step(gru, x[:, 0], hidden, True)),
+    }
     named = ", ".join(f"{name} {number(value)}" for name, value in apart.items())
     seen = (
-        f"largest difference of the two biases' gradients: {named}; torch's GRU is the form that resets after the product to "
+        f"largest difference of the two biases' gradients: {named}; torch's GRU is the form that resets after the "
+        "product to "
         f"{number(reset['after'])}, and {number(reset['before'])} away from the paper's"
     )
     *equal, other = apart.values()
@@ -189,13 +200,20 @@ def skips(steps: int = 50, layers: int = 4, seeds: int = 5) -> Measured:
         through_time[name] = geometric_mean([one / last for one, last in zip(time, depth, strict=True)])
         through_layers[name] = geometric_mean(depth)
     seen = (
-        f"{layers} layers, from the first of {steps} steps to the last: {ways['plain']} recurrent steps, residual or not, and "
+        f"{layers} layers, from the first of {steps} steps to the last: {ways['plain']} recurrent steps in a plain "
+        "stack and "
         f"{ways['dilated']} with dilation {_vector(dilation)}; the first step's gradient over the last's: plain "
         f"{number(through_time['plain'])}, residual {number(through_time['residual'])}, dilated "
-        f"{number(through_time['dilated'])}; the gradient through the layers alone: plain {number(through_layers['plain'])}, "
+        f"{number(through_time['dilated'])}; the gradient through the layers alone: plain "
+        f"{number(through_layers['plain'])}, "
         f"residual {number(through_layers['residual'])}"
     )
-    more = through_time["dilated"] > 1e3 * through_time["plain"] and through_layers["residual"] > 2 * through_layers["plain"]
+    more = (
+        through_time["dilated"] > 1e3 * through_time["plain"]
+        and through_layers["residual"] > 2 * through_layers["plain"]
+    )
     skipped = ways["dilated"] < ways["plain"] == steps - 1
     holds = skipped and more and through_time["residual"] < 1e-3 * through_time["dilated"]
-    return Measured(seen, holds, {"recurrent_steps": ways, "through_time": through_time, "through_layers": through_layers})
+    return Measured(
+        seen, holds, {"recurrent_steps": ways, "through_time": through_time, "through_layers": through_layers}
+    )

@@ -74,7 +74,9 @@ class Reader(nn.Module):
         return self.body(self.embedding(values), lengths=lengths)[0]
 
 
-def accuracy(cell: str, data: tuple[Rows, Rows], seed: int, epochs: int, pooling: str = "last", hidden: int = 64) -> float:
+def accuracy(
+    cell: str, data: tuple[Rows, Rows], seed: int, epochs: int, pooling: str = "last", hidden: int = 64
+) -> float:
     """Trained on the first rows, of the second: the same order of rows for every cell and pooling of a seed."""
     train, test = data
     torch.manual_seed(seed)
@@ -116,13 +118,17 @@ def lstm_beside_gru(seeds: int = 5, epochs: int = 12, numbers: int = 60, most: i
         paired = differences[name]
         verdict = ("LSTM ahead" if paired.mean > 0 else "GRU ahead") if paired.differs else "no difference found"
         interval = f"{100 * paired.low:+.1f} to {100 * paired.high:+.1f}"
-        said.append(f"{name}: LSTM {lstm}, GRU {gru}, difference {100 * paired.mean:+.1f} points ({interval}): {verdict}")
+        said.append(
+            f"{name}: LSTM {lstm}, GRU {gru}, difference {100 * paired.mean:+.1f} points ({interval}): {verdict}"
+        )
     figures = {"accuracy": found, "lstm_minus_gru": {name: one._asdict() for name, one in differences.items()}}
     seen = f"{seeds} seeds, 95 % intervals of the pairs; " + "; ".join(said)
     return Measured(seen, not all(one.low > 0 for one in differences.values()), figures)
 
 
-def which_states(seeds: int = 2, epochs: int = 10, most: int | None = None, copied: int = 6, steps: int = 500) -> Measured:
+def which_states(
+    seeds: int = 2, epochs: int = 10, most: int | None = None, copied: int = 6, steps: int = 500
+) -> Measured:
     """Classification from all states, and generation from the final one alone."""
     data = digits(most)
     pooled = {
@@ -167,9 +173,14 @@ def _turned_round(copied: int, steps: int, symbols: int = 8) -> tuple[float, int
 
 
 def exposure(
-    steps: int = 600, hidden: int = 192, rows: int = 1000, prompt: int = 60, free: int = 30, characters: int | None = None
+    steps: int = 600,
+    hidden: int = 192,
+    rows: int = 1000,
+    prompt: int = 60,
+    free: int = 30,
+    characters: int | None = None,
 ) -> Measured:
-    """A character model on Python's own manual: the n-th symbol after a prompt, reading the truth and reading itself."""
+    """A character model on Python's manual: the n-th symbol after a prompt, reading the truth and reading itself."""
     torch.manual_seed(0)
     text = "".join(topics[name] for name in sorted(topics))[:characters]
     known = {one: number for number, one in enumerate(sorted(set(text)))}
@@ -185,7 +196,7 @@ def exposure(
     def loss() -> Tensor:
         given = windows(0, cut, 32, 81)
         found = model.loss(given[:, :-1], given[:, 1:])
-        return found.nats / found.count
+        return found.nats / found.targets
 
     _train(model, [loss] * steps, 4e-3)
     model.eval()
@@ -205,8 +216,14 @@ def exposure(
     named = {name: ", ".join(percent(one[n - 1]) for n in at) for name, one in right.items()}
     seen = (
         f"a character model of Python's manual, {free} characters after {prompt} true ones, held out: characters "
-        f"{', '.join(map(str, at[:-1]))} and {at[-1]} are right in {named['truth']} of the rows where it reads the truth, and "
-        f"in {named['itself']} where it reads itself; the truth costs {number(nats['truth'])} and {number(nats['itself'])} nats a character"
+        f"{', '.join(map(str, at[:-1]))} and {at[-1]} are right in {named['truth']} of the rows where it reads the "
+        "truth, and "
+        f"in {named['itself']} where it reads itself; the truth costs {number(nats['truth'])} and "
+        f"{number(nats['itself'])} nats a character"
     )
-    holds = right["truth"][0] == right["itself"][0] and right["itself"][-1] < 0.8 * right["truth"][-1] and nats["itself"] > nats["truth"]
+    holds = (
+        right["truth"][0] == right["itself"][0]
+        and right["itself"][-1] < 0.8 * right["truth"][-1]
+        and nats["itself"] > nats["truth"]
+    )
     return Measured(seen, holds, {"right": right, "nats": nats})

@@ -75,7 +75,9 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     if abs(value) >= 1e6 or abs(value) < 1e-3:
-        return f"{value:,.0f}" if abs(value) >= 1e3 and float(value).is_integer() and abs(value) < 1e9 else f"{value:.1e}"
+        return (
+            f"{value:,.0f}" if abs(value) >= 1e3 and float(value).is_integer() and abs(value) < 1e9 else f"{value:.1e}"
+        )
     return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 

@@ -78,7 +78,9 @@ def test_the_cost_of_a_layer_is_counted_and_what_it_keeps_is_linear() -> None:
 def test_attention_in_chunks_is_attention_whatever_the_chunk() -> None:
     queries, keys, values = torch.randn(3, 37, 8, dtype=torch.float64)
     for chunk in (1, 5, 37, 100):
-        torch.testing.assert_close(in_chunks(queries.float(), keys.float(), values.float(), chunk), whole(queries, keys, values).float())
+        torch.testing.assert_close(
+            in_chunks(queries.float(), keys.float(), values.float(), chunk), whole(queries, keys, values).float()
+        )
 
 
 def test_the_page_is_what_was_measured_and_every_row_holds() -> None:
@@ -99,7 +101,9 @@ def test_a_row_that_its_measurement_does_not_show_says_so() -> None:
 
 def test_the_same_seed_gives_the_same_accuracy_and_rows_are_cut_to_their_longest() -> None:
     draw = torch.Generator().manual_seed(0)
-    rows = Rows(torch.randint(1, 5, (40, 9), generator=draw), torch.randint(1, 7, (40,), generator=draw), torch.arange(40) % 2)
+    rows = Rows(
+        torch.randint(1, 5, (40, 9), generator=draw), torch.randint(1, 7, (40,), generator=draw), torch.arange(40) % 2
+    )
     assert rows.at(torch.arange(40))[0].shape[1] == int(rows.lengths.max())
     assert accuracy("gru", (rows, rows), 1, 3, hidden=8) == accuracy("gru", (rows, rows), 1, 3, hidden=8)
     learned = accuracy("gru", (rows, rows), 1, 60, hidden=16)

@@ -15,12 +15,12 @@ from recurra.optional import require
 from recurra.randomness import numpy_generator
 
 LANGUAGES: Mapping[str, str] = {
-    "ca": "Catalan", "cz": "Czech", "da": "Danish", "de": "German", "en": "English", "eo": "Esperanto",
-    "es": "Spanish", "fi": "Finnish", "fr": "French", "hu": "Hungarian", "id": "Indonesian", "is": "Icelandic",
-    "it": "Italian", "lt": "Lithuanian", "lv": "Latvian", "nl": "Dutch", "no": "Norwegian", "pl": "Polish",
-    "pt": "Portuguese", "ro": "Romanian", "sk": "Slovak", "sl": "Slovene", "sv": "Swedish", "tr": "Turkish",
+    "ca": "Catalan", "cs": "Czech", "da": "Danish", "de": "German", "en": "English", "es": "Spanish", "fi": "Finnish",
+    "fr": "French", "is": "Icelandic", "it": "Italian", "nl": "Dutch", "no": "Norwegian", "pl": "Polish",
+    "pt": "Portuguese", "ro": "Romanian", "sk": "Slovak", "sl": "Slovene", "sr": "Serbian", "sv": "Swedish",
+    "tr": "Turkish",
 }  # fmt: skip
-"""num2words' code → English name: languages in Latin script whose cardinals it spells out well."""
+"""num2words' code → English name: twenty in Latin script that it spells out well, near relatives among them."""
 
 BELOW = 1000  # numbers are 0 to 999: "seven hundred and forty-two" is as long as words get
 
