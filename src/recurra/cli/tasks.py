@@ -71,12 +71,13 @@ def _command(
     annotations = {"run": Annotated[run, flat("Run", 1)]} | {
         name: Annotated[kind, flat(HEADINGS[name], order)] for order, (name, kind) in enumerate(kinds.items(), 2)
     }
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  what is read of a command's options
+    signature = inspect.Signature(
         [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=kind(), annotation=annotations[name])
             for name, kind in {**kinds, "run": run}.items()
         ]
     )
+    command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = annotations
     command.__name__, command.__doc__ = task, HELP[task]
     return command

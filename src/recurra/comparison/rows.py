@@ -84,7 +84,7 @@ def rows_of(groups: dict[str, list[Entry]], metric: str, higher_is_better: bool)
         higher_is_better: whether more of it is.
     """
     first = _values(next(iter(groups.values())), metric)
-    rows = []
+    rows: list[Row] = []
     for name, entries in groups.items():
         difference = None if not rows else _difference(first, _values(entries, metric))
         rows.append(_row(name, entries, metric, difference, higher_is_better))

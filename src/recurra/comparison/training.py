@@ -7,16 +7,22 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from recurra import workflow
 from recurra.comparison.folder import how_to_go_on
 from recurra.comparison.isolation import Outcome, apart, here
 from recurra.comparison.plan import RUNS, Plan, Training
 from recurra.data.partition import Given
 from recurra.errors import InputError
+from recurra.optional import require
 from recurra.settings.names import Progress
 from recurra.training.folder import BEGUN, SEALED
 from recurra.training.progress import make_progress
 from recurra.training.protocol import Interrupted
+
+LIBRARIES = dict.fromkeys(("classify", "regress"), ("sklearn.linear_model", "sklearn.svm", "sklearn.metrics"))
+"""What the trainings of a task import at their first use."""
 
 
 def train_all(plan: Plan, folder: Path, given: Given, progress: Progress) -> dict[str, str]:
@@ -37,6 +43,8 @@ def train_all(plan: Plan, folder: Path, given: Given, progress: Progress) -> dic
     """
     do: Callable[[Callable[[], None]], Outcome] = apart if plan.isolated else here
     trainings, failures = plan.trainings(), dict[str, str]()
+    if plan.isolated:
+        _import_once(plan.task)
     for number, one in enumerate(trainings, 1):
         out = folder / RUNS / one.name
         if (out / SEALED).exists():
@@ -59,6 +67,13 @@ def _train(task: str, training: Training, out: Path, given: Given, progress: Pro
         workflow.resume(out, display, None if given.data is None else given)
     else:
         workflow.train(task, training.settings, given=given, out=out, overwrite=False, progress=display)
+
+
+def _import_once(task: str) -> None:
+    """Import here what every forked process would import anew, two seconds each; nothing is computed."""
+    for name in LIBRARIES.get(task, ()):
+        require(name)
+    torch.optim.AdamW([torch.nn.Parameter(torch.empty(1, device="meta"))])  # brings what torch imports at its first
 
 
 def _begun(folder: Path, trainings: list[Training]) -> bool:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -36,6 +36,7 @@ ROW_HEIGHT = 0.34  # inches
 LEGEND_ROW = 0.24
 MOST_IN_A_ROW = 4
 Against = Literal["steps", "seconds"]
+FILES: dict[Against, str] = {"steps": "over_steps", "seconds": "over_time"}
 LABELS: dict[Against, str] = {"steps": "training step", "seconds": "seconds of training, evaluations included"}
 
 
@@ -78,7 +79,7 @@ def comparison_pictures(folder: Path, metric: str, dots: Sequence[Dots], curves:
         )
     ]
     if any(len(curve.values) for curve in curves):
-        for against, name in (("steps", "over_steps"), ("seconds", "over_time")):
+        for against, name in FILES.items():
             figure = curves_figure(curves, words, against)
             png = save_plot(folder, name, figure, *curves_numbers(curves))
             title = f"Validation {words} over {'steps' if against == 'steps' else 'time'}"
@@ -128,7 +129,10 @@ def curves_figure(curves: Sequence[Curve], words: str, against: Against) -> Figu
     axes = figure.subplots()
     plain_axes(axes)
     for index, name in enumerate(names):
-        style = {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index // len(COLOURS) % len(DASHES)]}
+        style: dict[str, Any] = {
+            "color": COLOURS[index % len(COLOURS)],
+            "linestyle": DASHES[index // len(COLOURS) % len(DASHES)],
+        }
         _draw(axes, [curve for curve in curves if curve.name == name], against, style)
     axis_labels(axes, LABELS[against], "")
     axes_title(axes, f"validation {words}")
@@ -152,7 +156,7 @@ def curves_numbers(curves: Sequence[Curve]) -> Numbers:
     return rows, ["row", "seed", "step", "seconds", "value"]
 
 
-def _draw(axes: Axes, curves: Sequence[Curve], against: Against, style: dict[str, object]) -> None:
+def _draw(axes: Axes, curves: Sequence[Curve], against: Against, style: dict[str, Any]) -> None:
     several = len(curves) > 1
     for curve in curves:
         if several:
