@@ -97,7 +97,7 @@ def train(
         Interrupted: SIGINT, SIGTERM or SIGHUP came.
     """
     check_task(task_name)
-    settings = _with_whole_paths(settings)
+    settings = with_whole_paths(settings)
     settings.check()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopping_at_once(lambda: NOTHING_SAVED))
@@ -147,7 +147,7 @@ def try_out(
     Args and Raises: as of `train`, `out` being only looked at.
     """
     check_task(task_name)
-    settings = _with_whole_paths(settings)
+    settings = with_whole_paths(settings)
     settings.check()
     if several():
         raise SettingsError("dry_run: it measures one process; start it without torchrun")
@@ -424,7 +424,7 @@ def _start(settings: TaskSettings, device: torch.device) -> Task | None:
     return load_run(Path(settings.training.init), device).parts if settings.training.init else None
 
 
-def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
+def with_whole_paths(settings: TaskSettings) -> TaskSettings:
     """Files by absolute path: the run is then the same from every working directory."""
 
     def whole(value: str) -> str:

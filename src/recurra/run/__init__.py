@@ -7,7 +7,7 @@ ended; one whose files are not those of the manifest is refused by name. Nothing
 from recurra.run.files import DECISIVE
 from recurra.run.kinds import make_run
 from recurra.run.language_run import LanguageRun
-from recurra.run.loading import load_beginning, load_run
+from recurra.run.loading import decisive_files, load_beginning, load_run
 from recurra.run.plain import load_baselines, save_baselines
 from recurra.run.run import Run
 from recurra.run.saving import beginning_digests, save_beginning, save_end
@@ -21,6 +21,7 @@ __all__ = [
     "TableRun",
     "TagRun",
     "beginning_digests",
+    "decisive_files",
     "load_baselines",
     "load_beginning",
     "load_run",
