@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recurra.data.partition import Given
-from recurra.demos.language_words import LANGUAGES, LanguageWords, language_words
+from recurra.demos.language_words import LanguageWords, language_words
 from recurra.demos.result import DemoResult
 from recurra.report.page import Headline, Picture, ReportPage, Sample, Table, write_report
 from recurra.report.plots import confusion, confusion_numbers
@@ -132,7 +132,6 @@ def _table(runs: dict[str, TableRun], gained: Interval) -> Table:
 def _facts(words: LanguageWords, numbers: tuple[int, int, int]) -> list[tuple[str, str]]:
     rows = (len(part["text"]) for part in (words.train, words.valid, words.test))
     return [
-        ("Languages", ", ".join(sorted(LANGUAGES.values()))),
         ("Numbers", "{} for training, {} for validation, {} for test; none in two parts".format(*numbers)),
         ("Texts", "{:,} training, {:,} validation, {:,} test".format(*rows)),
         ("Left out", f"{words.dropped:,} texts that come up twice, in two languages or for two numbers"),
