@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md", "docs/recurrence.md", "docs/cells.md", "docs/classify.md", "docs/data.md", "docs/drop-ins.md",
     "docs/streaming.md", "docs/certificate.md", "docs/tag.md",
-    "docs/model.md", "docs/compare.md",
+    "docs/model.md", "docs/compare.md", "docs/lab.md",
 ]  # fmt: skip
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 RECURRA = f"{sys.executable} -c 'import sys; from recurra.cli.main import main; sys.exit(main())'"
