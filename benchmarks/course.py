@@ -1,8 +1,8 @@
 """What courses say and what is so: every row of docs/course/what-is-so.md measured, and its table written anew.
 
-    python benchmarks/course.py [--only NAME …]      (make course)
+    python benchmarks/course.py [--only NAME …] [--threads 1]      (make course)
 
-A few minutes on 2 cores. Figures go to results/course.json, by the name of the measuring function in `claims`; with
+A few minutes. Figures go to results/course.json, by the name of the measuring function in `claims`; with
 `--only` the other rows stay as they were. No number of the table is typed in: what was seen is a sentence that the
 measurement makes, and a row that its measurement does not show says so.
 """
@@ -30,11 +30,13 @@ def main() -> int:
     names = [claim.measure.__name__ for claim in CLAIMS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=names, default=names)
-    only = parser.parse_args().only
+    parser.add_argument("--threads", type=int, default=1, help="with one, seconds are the processor's (default)")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     rows: dict[str, Any] = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else {}
     for claim in CLAIMS:
         name = claim.measure.__name__
-        if name not in only:
+        if name not in given.only:
             continue
         began = time.perf_counter()
         found = claim.measure()
@@ -42,7 +44,7 @@ def main() -> int:
         rows[name] = {"seen": found.seen, "holds": found.holds, "seconds": round(seconds, 1), "figures": found.figures}
         print(f"{'holds' if found.holds else 'NOT SEEN'}: {claim.so}\n  {found.seen} ({seconds:.1f} s)", flush=True)
     rows = {name: rows[name] for name in names if name in rows}
-    machine = {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    machine = {"cores": os.cpu_count(), "threads": given.threads, "torch": torch.__version__}
     RESULTS.write_text(json.dumps({**machine, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(rows)), encoding="utf-8")
     return 0 if all(row["holds"] for row in rows.values()) else 1

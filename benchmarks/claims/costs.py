@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from claims.measured import ROUNDING, Measured, distance, exponent, medians, number, peak_bytes
+from claims.measured import ROUNDING, Measured, distance, exponent, medians, number
+from recurra.lab.allocations import kept_for_backward, peak_bytes
 from recurra.nn import Recurrent
-from recurra.nn.checkpointing import saved_bytes
 
 SHAPES = ((32, 25, 128), (32, 200, 256), (8, 1000, 128), (64, 50, 64))  # rows, steps, features = hidden size
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -93,7 +93,7 @@ def _multiplications(cell: str, rows: int, steps: int, inputs: int, hidden: int)
 
 def _kept(rows: int, steps: int, size: int) -> int:
     layer, x = Recurrent("lstm", size, size, engine="loop"), torch.randn(rows, steps, size)
-    return saved_bytes(lambda: layer(x)[0], apart_from=[*layer.parameters(), x])
+    return kept_for_backward(layer, x)
 
 
 def _seconds(shapes: Sequence[tuple[int, int, int]], rounds: int) -> list[float]:

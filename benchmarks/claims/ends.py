@@ -127,14 +127,14 @@ def look_ahead(steps: int = 50, reaches: tuple[int, ...] = (1, 5, 20)) -> Measur
         "refused": refused,
     }
     ahead = figures["with_look_ahead"]
+    *most, last = map(str, reaches)
+    moved = number(figures["first_step_moved_by_later_ones"])
     seen = (
-        f"other later steps move the first output by up to {number(figures['first_step_moved_by_later_ones'])}, and by "
-        f"{number(figures['one_direction'])} in one direction; `step` refuses; with a look-ahead of "
-        + ", ".join(
-            f"{reach} {'step' if reach == 1 else 'steps'} it differs from the whole row's by "
-            f"{number(ahead[str(reach)])}"
-            for reach in reaches
-        )
+        f"other later steps move the first output by up to {moved}, and by "
+        f"{number(figures['one_direction'])} in one direction; `step` refuses; with a look-ahead of {', '.join(most)} "
+        f"and {last} steps the first output is {', '.join(number(ahead[one]) for one in most)} and "
+        f"{number(ahead[last])} "
+        "from the whole row's"
     )
     nearer = all(ahead[str(a)] > ahead[str(b)] for a, b in itertools.pairwise(reaches))
     holds = "bidirectional" in refused and figures["one_direction"] == 0.0 and nearer

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from claims.measured import ROUNDING, Measured, distance, geometric_mean, number
 from recurra.cells import Cell
+from recurra.lab.gradient import Stack, draw_directions, draw_input, gradient_by_distance, make_stack
 from recurra.nn import Recurrent
 
-HIDDEN = 64
+HIDDEN, ROWS = 64, 8
 
 
 def clipping() -> Measured:
@@ -53,38 +56,30 @@ def _vector(values: object) -> str:
 
 def vanishing(steps: int = 50, seeds: int = 5) -> Measured:
     """The gradient of the last output by the first input, as a share of that by the last; torch's initialisation."""
-    torch_kinds = {"RNN": (nn.RNN, None), "GRU": (nn.GRU, None), "LSTM": (nn.LSTM, None)}
-    kinds = torch_kinds | {f"LSTM, forget bias {bias}": (nn.LSTM, float(bias)) for bias in (1, 5)}
-    shares = {
-        name: geometric_mean([_first_to_last(kind, bias, steps, seed) for seed in range(seeds)])
-        for name, (kind, bias) in kinds.items()
-    }
+    kinds = {"RNN": "rnn", "GRU": "gru", "LSTM": "lstm"}
+    stacks = [Stack(name, cell) for name, cell in kinds.items()]
+    stacks += [Stack(f"LSTM, forget bias {bias}", "lstm", forget_bias=float(bias)) for bias in (1, 5)]
+    shares = {stack.name: geometric_mean(_shares(stack, steps, seeds)) for stack in stacks}
     named = "; ".join(f"{name} {number(share)}" for name, share in shares.items())
     seen = (
         f"gradient of the last output by the first of {steps} steps over that by the last, torch's initialisation: "
         f"{named}"
     )
-    plain, held = max(shares[name] for name in torch_kinds), shares["LSTM, forget bias 5"]
+    plain, held = max(shares[name] for name in kinds), shares["LSTM, forget bias 5"]
     holds = plain < 1e-3 and shares["LSTM, forget bias 1"] > 100 * plain and held > shares["LSTM, forget bias 1"]
     return Measured(seen, holds, {"steps": steps, "seeds": seeds, "share": shares})
 
 
-def _first_to_last(kind: type[nn.RNNBase], forget_bias: float | None, steps: int, seed: int) -> float:
-    """In double precision, of one row."""
-    torch.manual_seed(seed)
-    layer = kind(HIDDEN, HIDDEN, batch_first=True).double()
-    if forget_bias is not None:
-        with torch.no_grad():
-            layer.bias_ih_l0[HIDDEN : 2 * HIDDEN] = forget_bias  # i, f, g, o
-            layer.bias_hh_l0[HIDDEN : 2 * HIDDEN] = 0.0
-    x = torch.randn(1, steps, HIDDEN, dtype=torch.float64, requires_grad=True)
-    return _share(x, layer(x)[0][:, -1])
+def _shares(stack: Stack, steps: int, seeds: int) -> list[float]:
+    """Of each seed, the gradient at the first step over that at the last."""
+    sizes = [_sizes(stack, steps, seed) for seed in range(seeds)]
+    return [float(one[-1] / one[0]) for one in sizes]
 
 
-def _share(x: Tensor, last: Tensor) -> float:
-    """‖∂Σ last / ∂x₁‖ over ‖∂Σ last / ∂x_T‖."""
-    (gradient,) = torch.autograd.grad(last.sum(), x)
-    return float(gradient[0, 0].norm() / gradient[0, -1].norm())
+def _sizes(stack: Stack, steps: int, seed: int) -> NDArray[np.float64]:
+    """The gradient's size by distance from the last step, as `recurra lab vanishing-gradient` measures it."""
+    layer = make_stack(stack, HIDDEN, HIDDEN, "torch", seed)
+    return gradient_by_distance(layer, draw_input(ROWS, steps, HIDDEN, seed), draw_directions(ROWS, HIDDEN, seed))
 
 
 def one_to_one(rows: int = 32) -> Measured:
@@ -186,19 +181,16 @@ def skips(steps: int = 50, layers: int = 4, seeds: int = 5) -> Measured:
         "plain": int(Recurrent(StepCounter, 1, 1, layers)(marked)[0][0, -1]),
         "dilated": int(Recurrent(StepCounter, 1, 1, layers, dilation=dilation)(marked)[0][0, -1]),
     }
-    stacks = {"plain": {}, "residual": {"residual": True}, "dilated": {"dilation": dilation}}
-    through_time, through_layers = {}, {}
-    for name, options in stacks.items():
-        time, depth = [], []
-        for seed in range(seeds):
-            torch.manual_seed(seed)
-            stack = Recurrent("rnn", HIDDEN, HIDDEN, layers, initialization="torch", dtype=torch.float64, **options)
-            x = torch.randn(1, steps, HIDDEN, dtype=torch.float64, requires_grad=True)
-            (gradient,) = torch.autograd.grad(stack(x)[0][:, -1].sum(), x)
-            time.append(float(gradient[0, 0].norm()))
-            depth.append(float(gradient[0, -1].norm()))
-        through_time[name] = geometric_mean([one / last for one, last in zip(time, depth, strict=True)])
-        through_layers[name] = geometric_mean(depth)
+    stacks = {
+        "plain": Stack("plain", "rnn", num_layers=layers),
+        "residual": Stack("residual", "rnn", num_layers=layers, residual=True),
+        "dilated": Stack("dilated", "rnn", num_layers=layers, dilation=dilation),
+    }
+    through_time = {name: geometric_mean(_shares(stack, steps, seeds)) for name, stack in stacks.items()}
+    through_layers = {
+        name: geometric_mean([float(_sizes(stack, steps, seed)[0]) for seed in range(seeds)])
+        for name, stack in stacks.items()
+    }
     seen = (
         f"{layers} layers, from the first of {steps} steps to the last: {ways['plain']} recurrent steps in a plain "
         "stack and "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pydoc_data.topics import topics
 from typing import NamedTuple
 
@@ -121,7 +122,7 @@ def lstm_beside_gru(seeds: int = 5, epochs: int = 12, numbers: int = 60, most: i
         said.append(
             f"{name}: LSTM {lstm}, GRU {gru}, difference {100 * paired.mean:+.1f} points ({interval}): {verdict}"
         )
-    figures = {"accuracy": found, "lstm_minus_gru": {name: one._asdict() for name, one in differences.items()}}
+    figures = {"accuracy": found, "lstm_minus_gru": {name: asdict(one) for name, one in differences.items()}}
     seen = f"{seeds} seeds, 95 % intervals of the pairs; " + "; ".join(said)
     return Measured(seen, not all(one.low > 0 for one in differences.values()), figures)
 

@@ -28,14 +28,18 @@ class Measured(NamedTuple):
 
 
 def medians(ways: Sequence[Callable[[], object]], rounds: int) -> list[float]:
-    """Median seconds of each way, taken in turn so that the machine's moods meet all of them; one round warms up."""
+    """Median seconds of each way, taken in turn so that the machine's moods meet all of them; one round warms up.
+
+    With one thread the seconds are the processor's, so that other work on the machine hardly enters.
+    """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     times: list[list[float]] = [[] for _ in ways]
     for turn in range(rounds + 1):
         for way, kept in zip(ways, times, strict=True):
-            began = time.perf_counter()
+            began = clock()
             way()
             if turn:
-                kept.append(time.perf_counter() - began)
+                kept.append(clock() - began)
     return [statistics.median(kept) for kept in times]
 
 
@@ -52,22 +56,6 @@ def distance(one: Tensor, other: Tensor) -> float:
 def geometric_mean(values: Sequence[float]) -> float:
     """exp of the mean logarithm: what is typical of numbers that differ by powers of ten."""
     return math.exp(statistics.fmean(math.log(value) for value in values))
-
-
-def peak_bytes(run: Callable[[], object]) -> int:
-    """The most bytes that torch holds on the CPU at once during a call, beside those held before it.
-
-    Every allocation and release is counted, those inside of kernels too.
-    """
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        run()
-    results = profile.profiler.kineto_results  # type: ignore[union-attr]
-    changes = [(event.start_ns(), event.nbytes()) for event in results.events() if event.name() == "[memory]"]
-    held = most = 0
-    for _, nbytes in sorted(changes, key=lambda change: change[0]):
-        held += nbytes
-        most = max(most, held)
-    return most
 
 
 def number(value: float) -> str:
