@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from recurra.cli.main import app
 from recurra.demos import DEMOS
-from recurra.settings.names import TASKS
+from recurra.settings.names import TASKS, LabName
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "course").glob("*.md"))
@@ -29,7 +30,13 @@ def test_there_are_three_pages_and_the_first_leads_to_the_others() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_of_a_page_exists(page: Path) -> None:
     known = {name for name in app if not name.startswith("-")}
-    names = {"demo": set(DEMOS), "train": set(TASKS), "config": set(TASKS), "compare": set(TASKS)}
+    names = {
+        "demo": set(DEMOS),
+        "train": set(TASKS),
+        "config": set(TASKS),
+        "compare": set(TASKS),
+        "lab": set(get_args(LabName)),
+    }
     for command, *words in commands(page.read_text(encoding="utf-8")):
         assert command in known, command
         if words and command in names and re.fullmatch(r"[a-z-]+", words[0]) and not words[0].startswith("-"):

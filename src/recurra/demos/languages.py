@@ -65,7 +65,7 @@ def languages(
     answers = both.predict(texts)
     guesses = [str(answer.label) for answer in answers]
     right = [_right([str(answer.label) for answer in run.predict(texts)], truths) for run in (one, both)]
-    gained = paired_bootstrap(*right)
+    gained = paired_bootstrap(right[0], right[1])
     table = _table(runs, gained)
     matrix, names = both.confusion(words.test), both.labels
     png = save_plot(out, "confusion", confusion(matrix, names), *confusion_numbers(matrix, names))
