@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1, help="with one, seconds are the processor's (default)")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    rows: dict[str, Any] = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else {}
+    rows: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.exists() else {}
     for claim in CLAIMS:
         name = claim.measure.__name__
         if name not in given.only:
@@ -41,23 +41,32 @@ def main() -> int:
         began = time.process_time()
         found = claim.measure()
         seconds = time.process_time() - began
-        rows[name] = {"seen": found.seen, "holds": found.holds, "processor_seconds": round(seconds, 1), "figures": found.figures}
-        print(f"{'holds' if found.holds else 'NOT SEEN'}: {claim.so}\n  {found.seen} ({seconds:.1f} s of the processor)", flush=True)
+        rows[name] = {
+            "seen": found.seen,
+            "holds": found.holds,
+            "processor_seconds": round(seconds, 1),
+            "figures": found.figures,
+        }
+        print(
+            f"{'holds' if found.holds else 'NOT SEEN'}: {claim.so}\n  {found.seen} ({seconds:.1f} s of the processor)",
+            flush=True,
+        )
     rows = {name: rows[name] for name in names if name in rows}
-    machine = {"cores": os.cpu_count(), "threads": given.threads, "torch": torch.__version__}
-    RESULTS.write_text(json.dumps({**machine, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(rows)), encoding="utf-8")
+    results = {"cores": os.cpu_count(), "threads": given.threads, "torch": torch.__version__, "rows": rows}
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(results)), encoding="utf-8")
     return 0 if all(row["holds"] for row in rows.values()) else 1
 
 
-def table(rows: dict[str, Any]) -> str:
-    """The rows in the order of the claims, as markdown."""
+def table(results: dict[str, Any]) -> str:
+    """The rows in the order of the claims, as markdown, and what they were measured on."""
     lines = ["| often taught | so | measured |", "|---|---|---|"]
     for claim in CLAIMS:
-        row = rows.get(claim.measure.__name__)
+        row = results["rows"].get(claim.measure.__name__)
         seen = "not measured yet" if row is None else row["seen"] if row["holds"] else f"NOT SEEN HERE: {row['seen']}"
         lines.append(f"| {claim.taught} | {claim.so} | {seen} |")
-    return "\n".join(lines) + "\n"
+    threads = f"{results['threads']} thread{'s' if results['threads'] > 1 else ''}"
+    return "\n".join([*lines, "", f"torch {results['torch']} on a machine of {results['cores']} cores, {threads}.", ""])
 
 
 def with_table(page: str, written: str) -> str:

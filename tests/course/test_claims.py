@@ -89,19 +89,21 @@ def test_attention_in_chunks_is_attention_whatever_the_chunk() -> None:
 
 
 def test_the_page_is_what_was_measured_and_every_row_holds() -> None:
-    rows = json.loads(course.RESULTS.read_text())["rows"]
+    results = json.loads(course.RESULTS.read_text(encoding="utf-8"))
+    rows = results["rows"]
     assert list(rows) == list(MEASURES)
     assert [name for name, row in rows.items() if not row["holds"]] == []
     page = course.PAGE.read_text(encoding="utf-8")
-    assert course.with_table(page, course.table(rows)) == page
+    assert course.with_table(page, course.table(results)) == page
     assert page.count("\n| ") == 1 + len(CLAIMS)
 
 
 def test_a_row_that_its_measurement_does_not_show_says_so() -> None:
     name = CLAIMS[0].measure.__name__
-    written = course.table({name: {"seen": "3 of 4", "holds": False}}).splitlines()
+    rows = {name: {"seen": "3 of 4", "holds": False}}
+    written = course.table({"rows": rows, "threads": 1, "cores": 2, "torch": "2"}).splitlines()
     assert written[2].endswith("| NOT SEEN HERE: 3 of 4 |")
-    assert all(line.endswith("| not measured yet |") for line in written[3:])
+    assert all(line.endswith("| not measured yet |") for line in written[3 : 2 + len(CLAIMS)])
 
 
 def test_the_same_seed_gives_the_same_accuracy_and_rows_are_cut_to_their_longest() -> None:

@@ -80,7 +80,7 @@ def test_a_small_run_ends_with_three_rows_samples_and_a_report(tmp_path: Path) -
     assert all(0 <= accuracy <= 1 for accuracy in (one, both, linear))
     assert linear > 0.3  # of twenty languages and more
     assert f"Two directions minus one: {100 * (both - one):+.1f} points" in table.note
-    assert len(done.samples) == 6
+    assert len(done.samples) == 7 and done.samples[-1] == table.note
     page = done.report.read_text()
     assert page.count("data:image/png;base64,") == 1 and "http://" not in page
     assert (tmp_path / "plots" / "confusion.csv").exists()

@@ -99,7 +99,7 @@ def languages(
         f"{texts[row]}: {truths[row]}, answered {guesses[row]} ({100 * sure[row]:.1f} %)"
         for row in range(min(LINES, len(texts)))
     )
-    return DemoResult((table,), lines, out / "report.html")
+    return DemoResult((table,), (*lines, table.note), out / "report.html")
 
 
 def _right(guesses: list[str], truths: list[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
