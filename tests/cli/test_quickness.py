@@ -24,6 +24,7 @@ sys.exit(status)
 
 QUICK = [
     ("--help",), ("-h",), ("--version",), (), ("train", "-h"), ("train", "classify", "-h"), ("evaluate", "-h"),
+    ("compare", "-h"), ("compare", "classify", "-h"), ("compare", "model"),
     ("predict", "-h"), ("info", "-h"), ("doctor", "-h"), ("demo", "-h"), ("runs", "-h"), ("config", "-h"),
     ("config", "classify"), ("train", "sentiment"), ("train", "classify", "--hidden-size", "0"),
 ]  # fmt: skip

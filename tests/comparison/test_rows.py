@@ -48,7 +48,8 @@ def test_only_the_seeds_that_both_have_are_paired() -> None:
     found = rows(rnn=entries([0.8, 0.9, 1.0]), gru=entries([0.9, 0.5, 0.7], first_seed=2))["gru"]
     assert found.difference is not None
     assert (found.difference.count, found.difference.mean) == (1, pytest.approx(-0.1))
-    assert found.verdict == "one seed: nothing is shown"
+    assert found.verdict == ""
+    assert found.notes == ("one seed in common with the first row: no difference can be shown",)
     assert rows(rnn=entries([0.8]), gru=entries([0.9], first_seed=5))["gru"].difference is None
 
 

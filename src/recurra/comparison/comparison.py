@@ -93,13 +93,13 @@ class Comparison:
     def result_table(self) -> tuple[list[str], list[list[str | int | float | None]]]:
         """Header and rows: the metric with its interval, and the difference to the first row."""
         first = self.rows[0].name
-        header = ["", self.metric, "± 95 %", f"minus {first}", "± 95 %", "p", ""]
+        header = ["cell", self.metric, "± 95 %", f"minus {first}", "± 95 %", "p", ""]
         rows: list[list[str | int | float | None]] = []
         for row in self.rows:
             difference = row.difference
             rows.append(
                 [
-                    row.name,
+                    shown_name(row),
                     known(row.interval.mean),
                     known(row.interval.half),
                     None if difference is None else known(difference.mean),
@@ -112,13 +112,13 @@ class Comparison:
 
     def cost_table(self) -> tuple[list[str], list[list[str | int | float | None]]]:
         """Header and rows: what training and a step cost."""
-        header = ["", "parameters", "training s", "examples/s", "peak MiB", "step µs"]
+        header = ["cell", "parameters", "training s", "examples/s", "peak MiB", "step µs"]
         rows: list[list[str | int | float | None]] = []
         for row in self.rows:
             seconds = known(row.seconds)
             rows.append(
                 [
-                    row.name,
+                    shown_name(row),
                     known_whole(row.parameters),
                     None if seconds is None else round(seconds, 2),
                     known_whole(row.examples_per_second),
@@ -140,6 +140,11 @@ class Comparison:
 def higher_is_better(metric: str) -> bool:
     """Whether more of a metric is better."""
     return metric not in SMALLER_IS_BETTER
+
+
+def shown_name(row: Row) -> str:
+    """A plain method is told from a cell."""
+    return f"{row.name} (plain)" if row.kind == "plain" else row.name
 
 
 def _about_values(row: Row) -> list[str]:

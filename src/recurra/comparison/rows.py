@@ -118,7 +118,7 @@ def _row(name: str, entries: list[Entry], metric: str, difference: Paired | None
         _largest(entry.peak_memory_bytes for entry in entries),
         _median(entry.step_microseconds for entry in entries),
         _verdict(difference, higher_is_better),
-        tuple(_notes(entries, values)),
+        tuple(_notes(entries, values, difference)),
     )
 
 
@@ -146,6 +146,7 @@ def _plain_rows(
                 difference,
                 _mean(seconds for _, seconds in by_seed.values()),
                 verdict=_verdict(difference, higher_is_better),
+                notes=("one seed: no interval",) if len(values) == 1 else (),
             )
         )
     return rows
@@ -163,16 +164,14 @@ def _difference(first: dict[int, float], other: dict[int, float]) -> Paired | No
 
 
 def _verdict(difference: Paired | None, higher_is_better: bool) -> str:
-    if difference is None or not math.isfinite(difference.mean):
+    if difference is None or difference.count < 2 or not math.isfinite(difference.mean):
         return ""
-    if difference.count < 2:
-        return "one seed: nothing is shown"
     if not difference.differs:
         return NO_DIFFERENCE
     return "better" if (difference.mean > 0) == higher_is_better else "worse"
 
 
-def _notes(entries: list[Entry], values: dict[int, float]) -> Iterable[str]:
+def _notes(entries: list[Entry], values: dict[int, float], difference: Paired | None) -> Iterable[str]:
     count = len(entries)
     failed = [entry.run for entry in entries if entry.run.error]
     if failed:
@@ -185,6 +184,8 @@ def _notes(entries: list[Entry], values: dict[int, float]) -> Iterable[str]:
         yield f"{len(bad)} of {count} seeds ended with no number ({', '.join(bad)}), so there is no mean"
     if count == 1 and not failed:
         yield "one seed: no interval"
+    elif difference is not None and difference.count == 1:
+        yield "one seed in common with the first row: no difference can be shown"
     for reason in dict.fromkeys(entry.no_step for entry in entries if entry.no_step):
         yield f"no step is timed: {reason}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from recurra.comparison.comparison import CSV_HEADER, Comparison, has_numbers
+from recurra.comparison.comparison import CSV_HEADER, Comparison, has_numbers, shown_name
 from recurra.comparison.folder import PAGE, RESULT, TABLE
 from recurra.comparison.measured import number_of
 from recurra.comparison.rows import Entry, Row
@@ -91,7 +91,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def _trainings(comparison: Comparison) -> Table:
-    header = ["", "seed", f"test {comparison.metric}", "validation", "training s", "steps", "ended by", "run"]
+    header = ["cell", "seed", f"test {comparison.metric}", "validation", "training s", "steps", "ended by", "run"]
     rows = []
     for row in comparison.runs_table():
         one = dict(zip(CSV_HEADER, row, strict=True))
@@ -110,7 +110,9 @@ def _about_steps(comparison: Comparison) -> str:
 
 
 def _dots(row: Row) -> Dots:
-    return Dots(row.name, row.values, row.interval.mean, row.interval.low, row.interval.high, row.kind == "plain")
+    return Dots(
+        shown_name(row), row.values, row.interval.mean, row.interval.low, row.interval.high, row.kind == "plain"
+    )
 
 
 def _curve(name: str, entry: Entry, metric: str) -> Curve:
