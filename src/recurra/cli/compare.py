@@ -143,16 +143,16 @@ def _seeds(text: str) -> int | list[int]:
 
 def _show(comparison: Comparison) -> int:
     """The tables, what holds for them, and the page on the last line."""
+    from recurra.comparison import untimed
+
     print_text(table(*comparison.result_table()) + "\n")
     header, rows = comparison.cost_table()
     print_text(table(header, _aligned(rows)) + "\n")
     for note in comparison.notes:
         print_text(note)
-    print_text(f"{comparison.budget[0].upper()}{comparison.budget[1:]}.")
-    for row in comparison.rows:
-        for note in row.notes:
-            if note.startswith("no step"):
-                print_text(f"{row.name}: {note}")
+    print_text(comparison.about_budget)
+    for reason in untimed(comparison):
+        print_text(reason)
     print()
     print_text(str(comparison.path / "compare.html"))
     return int(comparison.failed)

@@ -221,13 +221,13 @@ def _metric(runs: Sequence[Measured]) -> str:
 def _budget(runs: Sequence[Measured], metric: str) -> str:
     bounds = [tuple(flat(run.settings)[name] for name in BUDGET) for run in runs]
     if len(set(bounds)) > 1:
-        return "the budgets differ, as the rows' names say"
+        return ""
     epochs, steps, seconds, patience = bounds[0]
     found = [f"at most {epochs:,} epochs"]
     found += [f"{steps:,} steps"] if steps else []
     found += [f"{seconds:g} seconds of training"] if seconds else []
     early = f"; ended early after {patience} evaluations without a better {metric}" if patience else ""
-    return f"the same budget for all: {' or '.join(found)}{early}"
+    return f"{' or '.join(found)}{early}"
 
 
 def _notes_on(runs: Sequence[Measured]) -> list[str]:

@@ -29,9 +29,10 @@ class Entry:
 class Row:
     """A cell over its seeds, or a plain method beside them; what is not known is NaN.
 
-    name: shown. kind: cell or plain. seeds and values: of each seed the metric on test data. mean, low, high: Student's
-    interval of 95 %, NaN of one seed and where a value is no number. difference: to the first row, over the seeds that
-    both have. seconds: mean of training. peak_memory_bytes: the largest. notes: what the numbers do not say.
+    name: shown. kind: cell or plain. seeds and values: of each seed the metric on test data. interval: their mean with
+    Student's interval of 95 %, NaN of one seed and where a value is no number. difference: to the first row, over the
+    seeds that both have. seconds: mean of training. peak_memory_bytes: the largest. verdict: in words, where there is
+    one. notes: what the numbers do not say. no_step: why a step was not timed.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Row:
     step_microseconds: float = math.nan
     verdict: str = ""
     notes: tuple[str, ...] = ()
+    no_step: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values fit for JSON: None where nothing is known."""
@@ -71,7 +73,7 @@ class Row:
             "parameters": known_whole(self.parameters),
             "peak_memory_bytes": known_whole(self.peak_memory_bytes),
             "step_microseconds": known(self.step_microseconds),
-            "notes": list(self.notes),
+            "notes": [*self.notes, *(f"no step is timed: {reason}" for reason in self.no_step)],
         }
 
 
@@ -119,6 +121,7 @@ def _row(name: str, entries: list[Entry], metric: str, difference: Paired | None
         _median(entry.step_microseconds for entry in entries),
         _verdict(difference, higher_is_better),
         tuple(_notes(entries, values, difference)),
+        tuple(dict.fromkeys(entry.no_step for entry in entries if entry.no_step)),
     )
 
 
@@ -186,8 +189,6 @@ def _notes(entries: list[Entry], values: dict[int, float], difference: Paired | 
         yield "one seed: no interval"
     elif difference is not None and difference.count == 1:
         yield "one seed in common with the first row: no difference can be shown"
-    for reason in dict.fromkeys(entry.no_step for entry in entries if entry.no_step):
-        yield f"no step is timed: {reason}"
 
 
 def _finite(values: Iterable[float]) -> list[float]:
