@@ -108,6 +108,18 @@ def test_every_run_is_an_ordinary_run(cells: tuple[Path, str]) -> None:
     assert run.predict(["good film"])[0].label in run.labels
 
 
+def test_a_run_of_a_comparison_is_the_one_that_train_makes(
+    cells: tuple[Path, str], reviews: Path, tmp_path: Path
+) -> None:
+    options = ["--cell", "gru", "--seed", "1", "--out", tmp_path / "run", *QUICK]
+    assert recurra("train", "classify", "--data", reviews, *options).status == 0
+    here, there = tmp_path / "run", cells[0] / "runs" / "gru-1"
+    for name in ("model.safetensors", "config.toml", "features.json", "baselines.safetensors"):
+        assert (here / name).read_bytes() == (there / name).read_bytes(), name
+    one, other = (json.loads((folder / "result.json").read_text()) for folder in (here, there))
+    assert without_times(one) == without_times(other)
+
+
 def test_runs_that_exist_give_the_same_rows(cells: tuple[Path, str], tmp_path: Path) -> None:
     folder, _ = cells
     runs = [folder / "runs" / name for name in ("rnn-1", "rnn-0", "gru-0", "gru-1")]

@@ -52,7 +52,9 @@ def train_all(plan: Plan, folder: Path, given: Given, progress: Progress) -> dic
         if (out / SEALED).exists():
             continue
         make_progress(progress, sys.stderr).note(f"{one.cell}, seed {one.seed}: training {number} of {len(trainings)}")
-        outcome = do(partial(_train, plan.task, one, out, given, progress))
+        ended = [folder / RUNS / other.name for other in trainings if other.seed == one.seed]
+        same_data = next((path for path in ended if (path / SEALED).exists()), None)
+        outcome = do(partial(_train, plan.task, one, out, given, progress, same_data))
         if outcome.signal is not None:
             goes_on = how_to_go_on(folder, plan.objects)
             raise Interrupted(outcome.signal, f"in the comparison; what it has trained is kept; {goes_on}")
@@ -103,12 +105,14 @@ def _try(task: str, training: Training, given: Given) -> dict[str, Any]:
     return tried.to_dict()
 
 
-def _train(task: str, training: Training, out: Path, given: Given, progress: Progress) -> None:
+def _train(task: str, training: Training, out: Path, given: Given, progress: Progress, same_data: Path | None) -> None:
     display = make_progress(progress, sys.stderr)
     if (out / BEGUN).exists():
-        workflow.resume(out, display, None if given.data is None else given)
+        workflow.resume(out, display, None if given.data is None else given, same_data)
     else:
-        workflow.train(task, training.settings, given=given, out=out, overwrite=False, progress=display)
+        workflow.train(
+            task, training.settings, given=given, out=out, overwrite=False, progress=display, same_data=same_data
+        )
 
 
 def _check_unchanged(folder: Path, trainings: list[Training]) -> None:
