@@ -18,6 +18,7 @@ from recurra.comparison import (
     compare_runs,
     representative,
     resume_comparison,
+    try_cells,
 )
 from recurra.configuration import read_configuration
 from recurra.data.partition import Given, check_recorded
@@ -300,6 +301,21 @@ def compare_settings(
         task, settings, cells=cells, seeds=seeds, given=given, out=out, overwrite=overwrite, progress=progress,
         isolated=isolated,
     )  # fmt: skip
+
+
+def try_comparison(
+    task: str,
+    settings: TaskSettings,
+    *,
+    cells: Sequence[str] = DEFAULT_CELLS,
+    seeds: int | Sequence[int] = SEEDS,
+    given: Given | None = None,
+    config: str | Path | None = None,
+    isolated: bool = False,
+) -> tuple[dict[str, DryRun], int]:
+    """What a comparison would cost: a dry run of each cell, and how many trainings there would be."""
+    _check_repeat(task, settings, config, given)
+    return try_cells(task, settings, cells=cells, seeds=seeds, given=given, isolated=isolated)
 
 
 def _named_cells(cells: Sequence[Any] | OwnCells) -> tuple[list[str], dict[str, Any]]:

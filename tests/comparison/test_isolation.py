@@ -83,7 +83,10 @@ def test_a_signal_to_the_parent_stops_the_work_in_its_own_time() -> None:
     process, _ = started()
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=20)
-    assert said == "Outcome(error='training was stopped by SIGINT and is saved', input_at_fault=False, signal=2)\n"
+    assert (
+        said
+        == "Outcome(error='training was stopped by SIGINT and is saved', input_at_fault=False, signal=2, answer={})\n"
+    )
 
 
 def test_a_parent_that_is_killed_takes_the_work_with_it() -> None:

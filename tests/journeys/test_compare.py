@@ -61,7 +61,7 @@ def test_the_tables_are_printed_and_the_page_is_on_the_last_line(cells: tuple[Pa
     folder, printed = cells
     lines = printed.splitlines()
     assert lines[-1] == str(folder / "compare.html")
-    assert lines[0].split() == ["accuracy", "±", "95", "%", "minus", "rnn", "±", "95", "%", "p"]
+    assert lines[0].split() == ["cell", "accuracy", "±", "95", "%", "minus", "rnn", "±", "95", "%", "p"]
     assert [line.split()[0] for line in lines[1:4]] == ["rnn", "gru", "majority"]
     assert "The same budget for all: at most 3 epochs; ended early after 5 evaluations" in printed
 
@@ -108,6 +108,18 @@ def test_every_run_is_an_ordinary_run(cells: tuple[Path, str]) -> None:
     assert run.predict(["good film"])[0].label in run.labels
 
 
+def test_a_run_of_a_comparison_is_the_one_that_train_makes(
+    cells: tuple[Path, str], reviews: Path, tmp_path: Path
+) -> None:
+    options = ["--cell", "gru", "--seed", "1", "--out", tmp_path / "run", *QUICK]
+    assert recurra("train", "classify", "--data", reviews, *options).status == 0
+    here, there = tmp_path / "run", cells[0] / "runs" / "gru-1"
+    for name in ("model.safetensors", "config.toml", "features.json", "baselines.safetensors"):
+        assert (here / name).read_bytes() == (there / name).read_bytes(), name
+    one, other = (json.loads((folder / "result.json").read_text()) for folder in (here, there))
+    assert without_times(one) == without_times(other)
+
+
 def test_runs_that_exist_give_the_same_rows(cells: tuple[Path, str], tmp_path: Path) -> None:
     folder, _ = cells
     runs = [folder / "runs" / name for name in ("rnn-1", "rnn-0", "gru-0", "gru-1")]
@@ -148,13 +160,13 @@ def test_a_seed_whose_metric_is_no_number_is_told(cells: tuple[Path, str], tmp_p
 
 def test_a_comparison_that_is_killed_goes_on_to_the_same_rows(reviews: Path, tmp_path: Path) -> None:
     options = [
-        "compare", "classify", "--data", str(reviews), "--cells", "rnn,gru", "--seeds", "1", "--epochs", "12",
-        "--patience", "0", "--checkpoint-every", "0", "--evaluate-every", "20", *QUICK[2:],
+        "compare", "classify", "--data", str(reviews), "--cells", "rnn,gru", "--seeds", "1", "--epochs", "4",
+        "--patience", "0", "--checkpoint-every", "0", "--evaluate-every", "7", *QUICK[2:],
     ]  # fmt: skip
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     done = recurra(*options, "--out", whole)
     assert done.status == 0, done.err
-    assert "rnn: one seed: no interval" in done.out
+    assert done.out.splitlines()[1].endswith("one seed: no interval")
     program = "import sys; from recurra.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", program, *options, "--out", str(stopped)]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
@@ -220,6 +232,37 @@ def test_a_cell_that_dies_leaves_the_others_and_is_tried_again(
     again = recurra("compare", "--resume", folder, "--progress", "none")
     assert (again.status, again.err) == (0, "")
     assert content(folder)["rows"][1]["mean"] is not None
+
+
+def test_a_dry_run_says_what_it_would_cost_and_keeps_nothing(reviews: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cells"
+    options = ["--cells", "rnn,gru", "--seeds", "3", "--out", folder, "--dry-run", *QUICK]
+    done = recurra("compare", "classify", "--data", reviews, *options)
+    assert (done.status, done.err) == (0, "")
+    assert [line.split()[0] for line in done.out.splitlines()[1:3]] == ["rnn", "gru"]
+    assert done.out.splitlines()[-1].startswith("6 trainings: ")
+    assert not folder.exists()
+
+
+def test_a_comparison_does_not_go_on_with_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "text,label\n" + "a charming film,good\na dull mess,bad\n" * 30
+    (tmp_path / "a.csv").write_text(rows)
+    train = workflow.train
+
+    def first_alone(task: str, settings: Any, **more: Any) -> Any:
+        if settings.model.cell == "gru":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return train(task, settings, **more)
+
+    monkeypatch.setattr(workflow, "train", first_alone)
+    folder = tmp_path / "cells"
+    options = ["--cells", "rnn,gru", "--seeds", "1", "--out", folder, *QUICK]
+    assert recurra("compare", "classify", "--data", tmp_path / "a.csv", *options).status == 1
+    monkeypatch.undo()
+    (tmp_path / "a.csv").write_text(rows + "a fine film,good\n")
+    again = recurra("compare", "--resume", folder, "--progress", "none")
+    assert again.status == 2
+    assert "a.csv: has changed since this run began; put the old file back, or train anew" in again.err
 
 
 def test_data_that_cannot_be_read_are_told_before_anything_is_trained(tmp_path: Path) -> None:
@@ -295,10 +338,8 @@ def test_a_comparison_is_never_overwritten_unasked(cells: tuple[Path, str], tmp_
 def test_from_python_data_are_objects_and_cells_ones_own(tmp_path: Path) -> None:
     data = {"text": ["a charming film", "a dull mess"] * 30, "label": ["good", "bad"] * 30}
     settings: dict[str, Any] = {"hidden_size": 4, "embedding_size": 4, "epochs": 1}
-    found = package.compare(
-        "classify", data=data, cells=["rnn", LeakyCell], seeds=[3, 4], out=tmp_path / "a", **settings
-    )
-    assert [row.seeds for row in found.rows[:2]] == [(3, 4), (3, 4)]
+    found = package.compare("classify", data=data, cells=["rnn", LeakyCell], seeds=[3], out=tmp_path / "a", **settings)
+    assert [row.seeds for row in found.rows[:2]] == [(3,), (3,)]
     assert found.to_dict()["rows"][0]["peak_memory_bytes"] is None
     assert "Peak memory is not measured" in " ".join(found.notes)
     assert found.to_dict()["rows"][0]["step_microseconds"] is not None
@@ -306,7 +347,7 @@ def test_from_python_data_are_objects_and_cells_ones_own(tmp_path: Path) -> None
     own = {"leaky_cell": LeakyCell}
     runs = [package.load(tmp_path / "a" / "runs" / name, cells=own) for name in ("rnn-3", "leaky_cell-3")]
     beside = package.compare(runs, cells=own, out=tmp_path / "b")
-    assert beside.rows[0].values == found.rows[0].values[:1]
+    assert beside.rows[0].values == found.rows[0].values
     assert "checked by their numbers of rows only" in " ".join(beside.notes)
     with pytest.raises(InputError, match="the data of this comparison came as Python objects"):
         package.compare(resume=tmp_path / "a", cells=own)

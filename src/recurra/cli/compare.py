@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -19,6 +19,7 @@ from recurra.settings.tasks import TaskSettings
 
 if TYPE_CHECKING:
     from recurra.comparison import Comparison
+    from recurra.training.dry_run import DryRun
 
 compare_app = App(
     name="compare",
@@ -43,6 +44,12 @@ class CompareOptions:
     config: ConfigFile = None
     out: ComparisonFolder = None
     overwrite: Overwrite = False
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            help="Take a few steps with each cell, say what the comparison would cost, keep nothing.", negative=""
+        ),
+    ] = False
     progress: ProgressKind = "auto"
 
 
@@ -110,17 +117,18 @@ def _compare(task: TaskName, settings: TaskSettings, options: CompareOptions) ->
 
     from recurra import api
 
+    chosen: dict[str, Any] = {
+        "cells": [cell for cell in options.cells.split(",") if cell],
+        "seeds": _seeds(options.seeds),
+        "config": options.config,
+        "isolated": True,
+    }
+    if options.dry_run:
+        _show_cost(*api.try_comparison(task, settings, **chosen))
+        return None
     return _show(
         api.compare_settings(
-            task,
-            settings,
-            cells=[cell for cell in options.cells.split(",") if cell],
-            seeds=_seeds(options.seeds),
-            config=options.config,
-            out=options.out,
-            overwrite=options.overwrite,
-            progress=options.progress,
-            isolated=True,
+            task, settings, out=options.out, overwrite=options.overwrite, progress=options.progress, **chosen
         )
     )
 
@@ -135,17 +143,45 @@ def _seeds(text: str) -> int | list[int]:
 
 def _show(comparison: Comparison) -> int:
     """The tables, what holds for them, and the page on the last line."""
-    for header, rows in (comparison.result_table(), comparison.cost_table()):
-        print_text(table(header, rows) + "\n")
+    from recurra.comparison import untimed
+
+    print_text(table(*comparison.result_table()) + "\n")
+    header, rows = comparison.cost_table()
+    print_text(table(header, _aligned(rows)) + "\n")
     for note in comparison.notes:
         print_text(note)
-    print_text(f"{comparison.budget[0].upper()}{comparison.budget[1:]}.")
-    for row in comparison.rows:
-        for note in row.notes:
-            print_text(f"{row.name}: {note}")
+    print_text(comparison.about_budget)
+    for reason in untimed(comparison):
+        print_text(reason)
     print()
     print_text(str(comparison.path / "compare.html"))
     return int(comparison.failed)
+
+
+def _show_cost(tried: dict[str, DryRun], trainings: int) -> None:
+    header = ["cell", "parameters", "steps", "ms a step", "seconds at most", "peak MiB"]
+    rows = [
+        [cell, one.parameters, one.steps, 1e3 * one.step_seconds, one.expected_seconds, one.peak_memory_bytes >> 20]
+        for cell, one in tried.items()
+    ]
+    print_text(table(header, _aligned(rows)) + "\n")
+    seconds = trainings * sum(one.expected_seconds for one in tried.values()) / len(tried)
+    print_text(f"{trainings} trainings: {seconds:,.0f} seconds at most; early stopping is not foreseen.")
+
+
+def _aligned(rows: list[list[Any]]) -> list[list[str]]:
+    """Numbers as they are read, to the right; what is not known empty."""
+    columns = [[_read(cell) for cell in column] for column in zip(*rows, strict=True)]
+    widths = [max(map(len, column)) for column in columns]
+    right = [text.rjust(width) for column, width in zip(columns[1:], widths[1:], strict=True) for text in column]
+    names, count = columns[0], len(rows)
+    return [[names[row], *right[row::count]] for row in range(count)]
+
+
+def _read(cell: Any) -> str:
+    if cell is None:
+        return ""
+    return f"{cell:,.1f}" if isinstance(cell, float) else f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
 add_tasks(compare_app, CompareOptions, _compare)

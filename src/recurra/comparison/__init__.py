@@ -7,8 +7,8 @@ written as `out/compare.html`, `compare.json` and `compare.csv`. With `isolated`
 `settings` are those of every run (`from_keywords(task, …)`); cell and seed are put in.
 """
 
-from recurra.comparison.comparison import Comparison
-from recurra.comparison.making import compare_cells, compare_runs, resume_comparison
+from recurra.comparison.comparison import Comparison, untimed
+from recurra.comparison.making import compare_cells, compare_runs, resume_comparison, try_cells
 from recurra.comparison.plan import DEFAULT_CELLS, SEEDS, representative
 from recurra.comparison.rows import Entry, Row
 
@@ -22,4 +22,6 @@ __all__ = [
     "compare_runs",
     "representative",
     "resume_comparison",
+    "try_cells",
+    "untimed",
 ]

@@ -27,8 +27,8 @@ class Comparison:
 
     path: the folder. task: its name. metric: what is compared, on test data. higher_is_better: whether more of it is.
     rows: a cell each, the first being what the others are compared with, then the plain methods. groups: the trainings
-    behind each row of a cell, by its name. settings: of all runs, but for what the rows' names say. budget: a sentence.
-    notes: what holds for all.
+    behind each row of a cell, by its name. settings: of all runs, but for what the rows' names say. budget: of every
+    training; empty where they differ. notes: what holds for all.
     """
 
     path: Path
@@ -40,6 +40,13 @@ class Comparison:
     settings: TaskSettings
     budget: str
     notes: tuple[str, ...]
+
+    @property
+    def about_budget(self) -> str:
+        """A sentence."""
+        if not self.budget:
+            return "The budgets differ, as the names of the rows say."
+        return f"The same budget for all: {self.budget}."
 
     @property
     def failed(self) -> bool:
@@ -93,32 +100,32 @@ class Comparison:
     def result_table(self) -> tuple[list[str], list[list[str | int | float | None]]]:
         """Header and rows: the metric with its interval, and the difference to the first row."""
         first = self.rows[0].name
-        header = ["", self.metric, "± 95 %", f"minus {first}", "± 95 %", "p", ""]
+        header = ["cell", self.metric, "± 95 %", f"minus {first}", "± 95 %", "p", ""]
         rows: list[list[str | int | float | None]] = []
         for row in self.rows:
             difference = row.difference
             rows.append(
                 [
-                    row.name,
+                    shown_name(row),
                     known(row.interval.mean),
                     known(row.interval.half),
                     None if difference is None else known(difference.mean),
                     None if difference is None else known((difference.high - difference.low) / 2),
                     None if difference is None else known(difference.p),
-                    "; ".join([*([row.verdict] if row.verdict else []), *_about_values(row)]),
+                    "; ".join([*([row.verdict] if row.verdict else []), *row.notes]),
                 ]
             )
         return header, rows
 
     def cost_table(self) -> tuple[list[str], list[list[str | int | float | None]]]:
         """Header and rows: what training and a step cost."""
-        header = ["", "parameters", "training s", "examples/s", "peak MiB", "step µs"]
+        header = ["cell", "parameters", "training s", "examples/s", "peak MiB", "step µs"]
         rows: list[list[str | int | float | None]] = []
         for row in self.rows:
             seconds = known(row.seconds)
             rows.append(
                 [
-                    row.name,
+                    shown_name(row),
                     known_whole(row.parameters),
                     None if seconds is None else round(seconds, 2),
                     known_whole(row.examples_per_second),
@@ -134,7 +141,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         header, rows = self.result_table()
-        return html_table(f"{self.task}: {self.metric} on test data; {self.budget}", header, rows)
+        return html_table(f"{self.task}: {self.metric} on test data. {self.about_budget}", header, rows)
 
 
 def higher_is_better(metric: str) -> bool:
@@ -142,8 +149,18 @@ def higher_is_better(metric: str) -> bool:
     return metric not in SMALLER_IS_BETTER
 
 
-def _about_values(row: Row) -> list[str]:
-    return [note for note in row.notes if not note.startswith("no step")]
+def shown_name(row: Row) -> str:
+    """A plain method is told from a cell."""
+    return f"{row.name} (plain)" if row.kind == "plain" else row.name
+
+
+def untimed(comparison: Comparison) -> list[str]:
+    """For each reason why no step was timed, a sentence that names its rows."""
+    names: dict[str, list[str]] = {}
+    for row in comparison.rows:
+        for reason in row.no_step:
+            names.setdefault(reason, []).append(row.name)
+    return [f"No step of {', '.join(those)} is timed: {reason}." for reason, those in names.items()]
 
 
 def has_numbers(row: Row) -> bool:

@@ -40,6 +40,17 @@ def check_comparable(runs: Sequence[Measured]) -> None:
             raise SettingsError(
                 f"compare: {first.path} is a {first.task} run and {run.path} a {run.task} run; name runs of one task"
             )
+    check_same_data(runs)
+
+
+def check_same_data(runs: Sequence[Measured]) -> None:
+    """Refuse runs of different data.
+
+    Raises:
+        SettingsError: naming the difference.
+    """
+    first, *others = runs
+    for run in others:
         difference = _difference_of_data(first, run)
         if difference:
             raise SettingsError(f"compare: {first.path} and {run.path} are not of the same data: {difference}")

@@ -63,8 +63,10 @@ def new_folder(name: str) -> Path:
     raise RunError(f"runs/{stem}: a thousand comparisons began in this second; give --out")
 
 
-def how_to_go_on(folder: Path) -> str:
-    """The command that goes on with a comparison, for a sentence's end."""
+def how_to_go_on(folder: Path, objects: bool = False) -> str:
+    """What goes on with a comparison, for a sentence's end; objects: whether its data were Python objects."""
+    if objects:
+        return f"go on with: recurra.compare(resume={str(folder)!r}, data=…)"
     return f"go on with: recurra compare --resume {shlex.quote(str(folder))}"
 
 

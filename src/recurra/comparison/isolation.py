@@ -16,8 +16,8 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import NoReturn
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NoReturn
 
 from recurra.errors import InputError, RecurraError
 from recurra.memory import is_memory_fault
@@ -34,18 +34,23 @@ PIPE_BYTES = 1 << 16
 class Outcome:
     """How a piece of work ended.
 
-    error: a sentence where it failed. input_at_fault: whether for the user's input. signal: what stopped it.
+    error: a sentence where it failed. input_at_fault: whether for the user's input. signal: what stopped it. answer:
+    plain values that it gave back, a few.
     """
 
     error: str = ""
     input_at_fault: bool = False
     signal: int | None = None
+    answer: dict[str, Any] = field(default_factory=dict)
 
 
-def here(work: Callable[[], None]) -> Outcome:
+Work = Callable[[], dict[str, Any] | None]
+
+
+def here(work: Work) -> Outcome:
     """Do it in this process; whatever it raises is told."""
     try:
-        work()
+        return Outcome(answer=work() or {})
     except RecurraError as error:
         stopped_by: int | None = getattr(error, "signal", None)
         return Outcome(str(error), isinstance(error, InputError), stopped_by)
@@ -53,10 +58,9 @@ def here(work: Callable[[], None]) -> Outcome:
         if is_memory_fault(error):
             return Outcome("memory ran out; a smaller batch_size, max_length or hidden_size needs less")
         return Outcome(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-    return Outcome()
 
 
-def apart(work: Callable[[], None]) -> Outcome:
+def apart(work: Work) -> Outcome:
     """Do it in a forked process, and wait for its end; a signal that asks this process to stop is passed on."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -101,7 +105,7 @@ def _ended(child: int, pipe: int, request: StopRequest) -> tuple[Outcome | None,
                 os.kill(child, again.signal)
 
 
-def _work_and_end(work: Callable[[], None], pipe: int) -> NoReturn:
+def _work_and_end(work: Work, pipe: int) -> NoReturn:
     """The child's whole life."""
     try:
         os.setpgid(0, 0)

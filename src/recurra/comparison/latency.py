@@ -55,7 +55,8 @@ def _test_inputs(run: Run, given: Given) -> list[Any] | str:
     if given.data is None and not run.files:
         return "not measured: the data of these runs came as Python objects"
     try:
-        if sum(Path(record.path).stat().st_size for record in run.files) > MOST_BYTES:
+        paths = [Path(record.path) for record in run.files]
+        if sum(path.stat().st_size for path in paths if path.is_file()) > MOST_BYTES:
             return f"not measured: the data are larger than {MOST_BYTES >> 20} MiB"
         check_unchanged(run.files)
         test = run.parts.read(run.settings, given, run.parts).test

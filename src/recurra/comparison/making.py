@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from recurra.comparison.comparison import Comparison, higher_is_better
-from recurra.comparison.existing import check_comparable, grouped
+from recurra.comparison.existing import check_comparable, check_same_data, grouped
 from recurra.comparison.folder import held, held_to_go_on, new_folder
 from recurra.comparison.isolation import POSSIBLE
 from recurra.comparison.latency import step_microseconds
@@ -15,13 +15,14 @@ from recurra.comparison.measured import Measured, read_measured
 from recurra.comparison.plan import PLAN, RUNS, SEEDS, Plan, load_plan, make_plan, save_plan
 from recurra.comparison.rows import Entry, rows_of
 from recurra.comparison.saving import save_comparison
-from recurra.comparison.training import train_all
+from recurra.comparison.training import train_all, try_all
 from recurra.data.partition import Given
 from recurra.errors import InputError, SettingsError
 from recurra.files import make_folder, remove
 from recurra.settings.names import Progress, check_task
 from recurra.settings.options import flat
 from recurra.settings.tasks import TaskSettings
+from recurra.training.dry_run import DryRun
 from recurra.training.processes import several
 from recurra.workflow import with_whole_paths
 
@@ -79,6 +80,26 @@ def compare_cells(
             if not any((folder / RUNS).glob("*/*")):  # nothing was trained: the folder is as it was
                 remove([folder / RUNS, folder / PLAN])
             raise
+
+
+def try_cells(
+    task: str,
+    settings: TaskSettings,
+    *,
+    cells: Iterable[str],
+    seeds: int | Sequence[int] = SEEDS,
+    given: Given | None = None,
+    isolated: bool = False,
+) -> tuple[dict[str, DryRun], int]:
+    """What `compare_cells` would cost: of each cell a few steps, and how many trainings there would be.
+
+    Args and Raises: as of `compare_cells`.
+    """
+    check_task(task)
+    given = given or Given()
+    settings = with_whole_paths(settings)
+    plan = make_plan(task, settings, cells, seeds, objects=given.data is not None, isolated=isolated and POSSIBLE)
+    return try_all(plan, given), len(plan.trainings())
 
 
 def resume_comparison(
@@ -146,6 +167,8 @@ def _compared(plan: Plan, folder: Path, given: Given, progress: Progress) -> Com
         failed = Measured(path, plan.task, one.settings, error=failures.get(one.name, ""))
         groups[one.cell].append(failed if failed.error else read_measured(path))
     ended = [run for group in groups.values() for run in group if not run.error]
+    if ended:
+        check_same_data(ended)  # a file may have changed meanwhile
     steps = dict(zip([run.path for run in ended], step_microseconds(ended, given), strict=True))
     entries = {
         cell: [
@@ -198,13 +221,13 @@ def _metric(runs: Sequence[Measured]) -> str:
 def _budget(runs: Sequence[Measured], metric: str) -> str:
     bounds = [tuple(flat(run.settings)[name] for name in BUDGET) for run in runs]
     if len(set(bounds)) > 1:
-        return "the budgets differ, as the rows' names say"
+        return ""
     epochs, steps, seconds, patience = bounds[0]
     found = [f"at most {epochs:,} epochs"]
     found += [f"{steps:,} steps"] if steps else []
     found += [f"{seconds:g} seconds of training"] if seconds else []
     early = f"; ended early after {patience} evaluations without a better {metric}" if patience else ""
-    return f"the same budget for all: {' or '.join(found)}{early}"
+    return f"{' or '.join(found)}{early}"
 
 
 def _notes_on(runs: Sequence[Measured]) -> list[str]:

@@ -29,9 +29,10 @@ class Entry:
 class Row:
     """A cell over its seeds, or a plain method beside them; what is not known is NaN.
 
-    name: shown. kind: cell or plain. seeds and values: of each seed the metric on test data. mean, low, high: Student's
-    interval of 95 %, NaN of one seed and where a value is no number. difference: to the first row, over the seeds that
-    both have. seconds: mean of training. peak_memory_bytes: the largest. notes: what the numbers do not say.
+    name: shown. kind: cell or plain. seeds and values: of each seed the metric on test data. interval: their mean with
+    Student's interval of 95 %, NaN of one seed and where a value is no number. difference: to the first row, over the
+    seeds that both have. seconds: mean of training. peak_memory_bytes: the largest. verdict: in words, where there is
+    one. notes: what the numbers do not say. no_step: why a step was not timed.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Row:
     step_microseconds: float = math.nan
     verdict: str = ""
     notes: tuple[str, ...] = ()
+    no_step: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values fit for JSON: None where nothing is known."""
@@ -71,7 +73,7 @@ class Row:
             "parameters": known_whole(self.parameters),
             "peak_memory_bytes": known_whole(self.peak_memory_bytes),
             "step_microseconds": known(self.step_microseconds),
-            "notes": list(self.notes),
+            "notes": [*self.notes, *(f"no step is timed: {reason}" for reason in self.no_step)],
         }
 
 
@@ -118,7 +120,8 @@ def _row(name: str, entries: list[Entry], metric: str, difference: Paired | None
         _largest(entry.peak_memory_bytes for entry in entries),
         _median(entry.step_microseconds for entry in entries),
         _verdict(difference, higher_is_better),
-        tuple(_notes(entries, values)),
+        tuple(_notes(entries, values, difference)),
+        tuple(dict.fromkeys(entry.no_step for entry in entries if entry.no_step)),
     )
 
 
@@ -146,6 +149,7 @@ def _plain_rows(
                 difference,
                 _mean(seconds for _, seconds in by_seed.values()),
                 verdict=_verdict(difference, higher_is_better),
+                notes=("one seed: no interval",) if len(values) == 1 else (),
             )
         )
     return rows
@@ -163,16 +167,14 @@ def _difference(first: dict[int, float], other: dict[int, float]) -> Paired | No
 
 
 def _verdict(difference: Paired | None, higher_is_better: bool) -> str:
-    if difference is None or not math.isfinite(difference.mean):
+    if difference is None or difference.count < 2 or not math.isfinite(difference.mean):
         return ""
-    if difference.count < 2:
-        return "one seed: nothing is shown"
     if not difference.differs:
         return NO_DIFFERENCE
     return "better" if (difference.mean > 0) == higher_is_better else "worse"
 
 
-def _notes(entries: list[Entry], values: dict[int, float]) -> Iterable[str]:
+def _notes(entries: list[Entry], values: dict[int, float], difference: Paired | None) -> Iterable[str]:
     count = len(entries)
     failed = [entry.run for entry in entries if entry.run.error]
     if failed:
@@ -185,8 +187,8 @@ def _notes(entries: list[Entry], values: dict[int, float]) -> Iterable[str]:
         yield f"{len(bad)} of {count} seeds ended with no number ({', '.join(bad)}), so there is no mean"
     if count == 1 and not failed:
         yield "one seed: no interval"
-    for reason in dict.fromkeys(entry.no_step for entry in entries if entry.no_step):
-        yield f"no step is timed: {reason}"
+    elif difference is not None and difference.count == 1:
+        yield "one seed in common with the first row: no difference can be shown"
 
 
 def _finite(values: Iterable[float]) -> list[float]:

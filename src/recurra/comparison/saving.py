@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from recurra.comparison.comparison import CSV_HEADER, Comparison, has_numbers
+from recurra.comparison.comparison import CSV_HEADER, Comparison, has_numbers, shown_name, untimed
 from recurra.comparison.folder import PAGE, RESULT, TABLE
 from recurra.comparison.measured import number_of
 from recurra.comparison.rows import Entry, Row
@@ -42,7 +42,7 @@ def page_of(comparison: Comparison) -> ReportPage:
     cost_header, cost_rows = comparison.cost_table()
     return ReportPage(
         title=f"{', '.join(names[:-1])} and {names[-1]} compared" if len(names) > 1 else f"{names[0]} alone",
-        subtitle=f"{comparison.task}, {words} on test data; {comparison.budget}",
+        subtitle=f"{comparison.task}, {words} on test data, {_seeds(comparison)}",
         headline=_headline(comparison, words),
         facts=_facts(comparison),
         tables=[
@@ -67,20 +67,27 @@ def _headline(comparison: Comparison, words: str) -> Headline:
     against = f", against {first.name}: {best.verdict}" if best.verdict else ""
     if best is first and len(cells) > 1:
         shown = [row.name for row in cells[1:] if row.verdict == "worse"]
-        against = f"; worse is shown of: {', '.join(shown)}" if shown else "; of no other row a difference is shown"
+        against = f"; worse is shown of: {', '.join(shown)}" if shown else "; of no other row is a difference shown"
     return Headline(f"test {words}, best mean", f"{best.interval.mean:.4f}", f"{best.name}{interval}{against}")
+
+
+def _seeds(comparison: Comparison) -> str:
+    counts = sorted({len(row.seeds) for row in comparison.rows if row.kind == "cell"})
+    if counts == [1]:
+        return "one seed a row"
+    return f"{' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} seeds a row"
 
 
 def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     results = [entry.run.result for entries in comparison.groups.values() for entry in entries if entry.run.result]
-    facts = [("Budget", comparison.budget)]
+    facts = [("Budget of each training", comparison.budget or "they differ, as the names of the rows say")]
     if not results:
         return facts
     first = results[0]
     if all(f"{name}_examples" in first for name in ("train", "valid", "test")):
         sizes = "{train_examples:,} training, {valid_examples:,} validation, {test_examples:,} test"
         facts.append(("Examples", sizes.format(**first)))
-    seeds = list(dict.fromkeys(seed for row in comparison.rows for seed in row.seeds))
+    seeds = sorted({seed for row in comparison.rows for seed in row.seeds})
     facts.append(("Seeds", ", ".join(map(str, seeds))))
     for name, key in (("Device", "device"), ("Threads", "threads")):
         facts.append((name, ", ".join(dict.fromkeys(str(result.get(key, "not known")) for result in results))))
@@ -91,7 +98,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def _trainings(comparison: Comparison) -> Table:
-    header = ["", "seed", f"test {comparison.metric}", "validation", "training s", "steps", "ended by", "run"]
+    header = ["cell", "seed", f"test {comparison.metric}", "validation", "training s", "steps", "ended by", "run"]
     rows = []
     for row in comparison.runs_table():
         one = dict(zip(CSV_HEADER, row, strict=True))
@@ -102,15 +109,14 @@ def _trainings(comparison: Comparison) -> Table:
 
 
 def _about_steps(comparison: Comparison) -> str:
-    reasons = dict.fromkeys(
-        f"{row.name}: {note}." for row in comparison.rows for note in row.notes if note.startswith("no step")
-    )
-    about = "Training seconds: the mean of the seeds; memory: the largest. A step: the median of one step of a live "
-    return " ".join([f"{about}session, one sequence, one thread, on the CPU.", *reasons])
+    about = "Seconds are means over the seeds, memory is the largest; a step is the median of a live session's, alone"
+    return " ".join([f"{about}, on one thread of the CPU.", *untimed(comparison)])
 
 
 def _dots(row: Row) -> Dots:
-    return Dots(row.name, row.values, row.interval.mean, row.interval.low, row.interval.high, row.kind == "plain")
+    return Dots(
+        shown_name(row), row.values, row.interval.mean, row.interval.low, row.interval.high, row.kind == "plain"
+    )
 
 
 def _curve(name: str, entry: Entry, metric: str) -> Curve:

@@ -32,7 +32,8 @@ from recurra.report.saving import save_plot
 
 COLOURS = (BLUE, ORANGE, GREEN, "#8250df", "#b3263c", "#0f8a9d", "#8a6d00", "#d63384")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)))  # where there are more rows than colours
-ROW_HEIGHT = 0.34  # inches
+DOTS_WIDTH, ROW_HEIGHT = 6.0, 0.34  # inches
+MARGIN = 0.5  # beside the values, of their range: intervals of two seeds would leave nothing else to see
 LEGEND_ROW = 0.24
 MOST_IN_A_ROW = 4
 Against = Literal["steps", "seconds"]
@@ -75,7 +76,8 @@ def comparison_pictures(folder: Path, metric: str, dots: Sequence[Dots], curves:
             f"Test {words}",
             save_plot(folder, "test", dots_figure(dots, words), *dots_numbers(dots)),
             f"Test {words} of each row, a dot a seed, with the mean and its interval",
-            "Small dots: a seed each. Large: their mean, with its 95 % interval where there are two seeds or more.",
+            "Small rings: a seed each. Large: their mean, with its 95 % interval where there are two seeds or more; an "
+            "interval that reaches the edge goes on beyond it.",
         )
     ]
     if any(len(curve.values) for curve in curves):
@@ -90,7 +92,7 @@ def comparison_pictures(folder: Path, metric: str, dots: Sequence[Dots], curves:
 
 def dots_figure(dots: Sequence[Dots], words: str) -> Figure:
     """A row below the other; the plain methods in grey."""
-    figure = new_figure(WIDTH, 0.9 + ROW_HEIGHT * len(dots))
+    figure = new_figure(DOTS_WIDTH, 0.9 + ROW_HEIGHT * len(dots))
     axes = figure.subplots()
     plain_axes(axes)
     axes.grid(axis="y", visible=False)
@@ -98,16 +100,28 @@ def dots_figure(dots: Sequence[Dots], words: str) -> Figure:
     for place, row in enumerate(dots):
         colour = FAINT if row.plain else COLOURS[place % len(COLOURS)]
         finite = [value for value in row.values if math.isfinite(value)]
-        axes.plot(finite, [place] * len(finite), "o", color=colour, markersize=4, alpha=0.45, markeredgewidth=0)
         if math.isfinite(row.low):
-            axes.plot([row.low, row.high], [place, place], color=colour, linewidth=1.8, solid_capstyle="butt")
+            axes.plot([row.low, row.high], [place, place], color=colour, linewidth=1.6, alpha=0.6, zorder=2)
         if math.isfinite(row.mean):
-            axes.plot(row.mean, place, "o", color=colour, markersize=7.5, markeredgecolor="white", zorder=4)
+            axes.plot(row.mean, place, "o", color=colour, markersize=8, markeredgecolor="white", zorder=3)
+        axes.plot(finite, [place] * len(finite), "o", color=colour, markersize=4, markerfacecolor="white", zorder=4)
     axes.set_yticks(range(len(dots)), [drawable(row.name) for row in dots], parse_math=False)
     axes.set_ylim(len(dots) - 0.4, -0.6)
+    axes.set_xlim(*_limits(dots))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     axis_labels(axes, f"{words} on test data", "")
     return figure
+
+
+def _limits(dots: Sequence[Dots]) -> tuple[float, float]:
+    """Room for all values, and for the intervals as far as they leave the values their place."""
+    values = [value for row in dots for value in (*row.values, row.mean) if math.isfinite(value)] or [0.0, 1.0]
+    ends = [end for row in dots for end in (row.low, row.high) if math.isfinite(end)]
+    low, high = min(values), max(values)
+    room = MARGIN * (high - low) or 0.05 * abs(high) or 1.0
+    least, most = min([low, *ends]), max([high, *ends])
+    edge = 0.1 * room
+    return max(low - room, least - edge), min(high + room, most + edge)
 
 
 def dots_numbers(dots: Sequence[Dots]) -> Numbers:
