@@ -12,21 +12,24 @@ import torch
 
 from recurra import lab
 from recurra.errors import SettingsError
-from recurra.lab.cost import CostSizes, cost
-from recurra.lab.memory import MemorySizes, memory
-from recurra.lab.vanishing_gradient import GradientSizes, vanishing_gradient
+from recurra.lab.cost import CostSizes, measure_cost
+from recurra.lab.memory import MemorySizes, measure_memory
+from recurra.lab.vanishing_gradient import GradientSizes, measure_gradients
 from recurra.settings.names import LabName
 from tests.journeys.test_classify import recurra
 
 TINY = {
     "vanishing-gradient": partial(
-        vanishing_gradient,
+        measure_gradients,
         sizes=GradientSizes(
             12, input_size=2, hidden_size=4, batch_size=2, seeds=2, distances=(1, 11), far=11, fit_from=2
         ),
     ),
-    "memory": partial(memory, sizes=MemorySizes((3, 6), hidden_size=4, batch_size=4, updates=3, seeds=2, test_rows=16)),
-    "cost": partial(cost, sizes=CostSizes((1, 2), (2, 4), (2, 4, 8, 16), small=4, rounds=2)),
+    "memory": partial(
+        measure_memory,
+        sizes=MemorySizes((3, 6), (3, 6, 12), hidden_size=4, batch_size=4, updates=3, seeds=2, test_rows=16),
+    ),
+    "cost": partial(measure_cost, sizes=CostSizes((1, 2), (2, 4), (2, 4, 8, 16), small=4, rounds=1)),
 }
 
 

@@ -30,7 +30,9 @@ def test_with_one_size_it_is_scipys_line_through_the_logarithms() -> None:
     line = stats.linregress(np.log(sizes), np.log(values))
     (found,) = fit_power_law({"H": sizes}, values).exponents.values()
     half = stats.t.ppf(0.975, 3) * line.stderr
-    assert found == pytest.approx((line.slope, line.slope - half, line.slope + half, 5))
+    ends = (line.slope - half, line.slope + half)
+    assert (found.mean, found.low, found.high) == pytest.approx((line.slope, *ends))
+    assert found.count == 5
 
 
 def test_the_intervals_hold_the_truth_in_19_of_20_noisy_measurements() -> None:
@@ -38,8 +40,8 @@ def test_the_intervals_hold_the_truth_in_19_of_20_noisy_measurements() -> None:
     held = 0
     for _ in range(400):
         values = [b * t * h**2 * np.exp(source.normal(0, 0.2)) for b, t, h in GRID]
-        _, low, high, _ = fit_power_law(SIZES, values).exponents["H"]
-        held += low <= 2 <= high
+        found = fit_power_law(SIZES, values).exponents["H"]
+        held += found.low <= 2 <= found.high
     assert 0.92 <= held / 400 <= 0.98
 
 

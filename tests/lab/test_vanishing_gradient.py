@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from recurra.lab.gradient import Clipped
-from recurra.lab.vanishing_gradient import PAIRS, GradientSizes, sentence, vanishing_gradient
+from recurra.lab.vanishing_gradient import PAIRS, GradientSizes, measure_gradients, sentence
 from recurra.lab.verdict import ratio, short
+from recurra.report.page import SAMPLE_LENGTH
 from recurra.statistics import Paired
 
 TINY = GradientSizes(
@@ -37,13 +38,14 @@ def test_another_measurement_gives_another_sentence() -> None:
     said = sentence(FAR, both(SAME, last=MORE), clipped(1.1e-3), 49)  # type: ignore[arg-type]
     assert said.count("no difference found") == 7
     assert "dilation ×10; clipping by norm changes by up to 10 % the share of far steps." in said
+    assert len(said) <= SAMPLE_LENGTH, "the page would cut it"
 
 
 def test_a_small_experiment_gives_tables_a_picture_and_numbers() -> None:
     told: list[str] = []
-    finding = vanishing_gradient(0, told.append, TINY)
-    assert finding == vanishing_gradient(0, sizes=TINY), "the seed decides everything"
-    assert finding.sentence != vanishing_gradient(1, sizes=TINY).sentence
+    finding = measure_gradients(0, told.append, TINY)
+    assert finding == measure_gradients(0, sizes=TINY), "the seed decides everything"
+    assert finding.sentence != measure_gradients(1, sizes=TINY).sentence
     assert len(told) == 16
     begun_torch = finding.tables[0]
     assert [row[0] for row in begun_torch.rows][:3] == ["rnn", "gru", "lstm, forget bias 0"]

@@ -41,7 +41,7 @@ def test_what_has_no_logarithm_cannot_be_said() -> None:
 
 
 def test_the_geometric_mean_lies_in_its_interval() -> None:
-    mean, low, high, count = geometric([1e-4, 1e-6])
-    assert (mean, count) == (pytest.approx(1e-5), 2)
-    assert low < mean < high
-    assert low * high == pytest.approx(mean**2)
+    found = geometric([1e-4, 1e-6])
+    assert (found.mean, found.count) == (pytest.approx(1e-5), 2)
+    assert found.low < found.mean < found.high
+    assert found.low * found.high == pytest.approx(found.mean**2)

@@ -13,10 +13,10 @@ import torch
 
 from recurra.errors import RunError, SettingsError
 from recurra.files import make_folder, write_whole
-from recurra.lab.cost import cost
+from recurra.lab.cost import measure_cost
 from recurra.lab.finding import Finding, Tell, finite, silent
-from recurra.lab.memory import memory
-from recurra.lab.vanishing_gradient import vanishing_gradient
+from recurra.lab.memory import measure_memory
+from recurra.lab.vanishing_gradient import measure_gradients
 from recurra.report.lines import lines_figure, lines_numbers
 from recurra.report.page import Picture, ReportPage, Table, write_report
 from recurra.report.saving import save_plot
@@ -24,9 +24,9 @@ from recurra.settings.names import check_name
 from recurra.training.devices import threads as use_threads
 
 EXPERIMENTS: dict[str, Callable[[int, Tell], Finding]] = {
-    "vanishing-gradient": vanishing_gradient,
-    "memory": memory,
-    "cost": cost,
+    "vanishing-gradient": measure_gradients,
+    "memory": measure_memory,
+    "cost": measure_cost,
 }
 
 

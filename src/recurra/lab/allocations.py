@@ -41,17 +41,18 @@ def peak_bytes(call: Callable[[], object]) -> int:
 
     What a kernel needs only while it runs, and gives back itself, is not seen.
     """
-    with _Made() as made:
+    made = _Made()
+    with made:
         result = call()
     del result
     return made.peak
 
 
-class _Made(TorchDispatchMode):
+class _Made(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Looks at what every operation returns, and adds up the storages that are still there."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
         self._alive: dict[StorageWeakRef, int] = {}
         self._given: set[StorageWeakRef] = set()
@@ -64,11 +65,11 @@ class _Made(TorchDispatchMode):
         for ref, size in _storages(returned).items():
             if ref not in self._given:  # a view of what was there before the call is nothing new
                 self._alive[ref] = size
-        self._alive = {ref: size for ref, size in self._alive.items() if not ref.expired()}
+        self._alive = {ref: size for ref, size in self._alive.items() if not ref.expired()}  # type: ignore[no-untyped-call]
         self.peak = max(self.peak, sum(self._alive.values()))
         return returned
 
 
 def _storages(tree: Any) -> dict[StorageWeakRef, int]:
     storages = [leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
-    return {StorageWeakRef(storage): storage.nbytes() for storage in storages}
+    return {StorageWeakRef(one): one.nbytes() for one in storages}  # type: ignore[no-untyped-call]

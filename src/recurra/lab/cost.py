@@ -28,7 +28,10 @@ CPU = torch.device("cpu")
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 TAUGHT_TIME = {"B": 1.0, "T": 1.0, "H": 2.0}  # B · T · G · H · (I + H), here with I = H
 TAUGHT_MEMORY = {"B": 1.0, "T": 1.0, "H": 1.0}
+NEAR = 0.05  # of an exponent: over a factor of 10 in size, 12 %
 LEAST_SECONDS = 0.005  # of one timing; what is quicker is repeated within it
+
+OVER = (("gru", "rnn"), ("lstm", "rnn"), ("gru", "lstm"))
 
 Kind = Literal["training", "inference"]
 KINDS: tuple[Kind, ...] = ("training", "inference")
@@ -38,11 +41,15 @@ KINDS: tuple[Kind, ...] = ("training", "inference")
 class CostSizes:
     """The law is fitted over every combination; small: hidden sizes up to it are fitted apart from those above."""
 
-    batch_sizes: tuple[int, ...] = (8, 32)
-    steps: tuple[int, ...] = (16, 64)
+    batch_sizes: tuple[int, ...] = (4, 12, 36)
+    steps: tuple[int, ...] = (8, 24, 72)
     hidden_sizes: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
     small: int = 64
-    rounds: int = 5
+    rounds: int = 3
+
+    def ranges(self) -> tuple[str, str]:
+        """The names of the small hidden sizes and of the others."""
+        return f"H ≤ {self.small}", f"H > {self.small}"
 
     def points(self) -> list[Point]:
         """Every combination."""
@@ -59,9 +66,11 @@ class Point(NamedTuple):
 
 Measured = dict[tuple[str, Kind], dict[Point, float]]
 """Seconds or bytes of each cell and kind, at each point."""
+Ratios = dict[tuple[str, str, Kind, str], Paired]
+"""The time of a cell over that of another, of each kind and range of hidden sizes."""
 
 
-def cost(seed: int, tell: Tell = silent, sizes: CostSizes | None = None) -> Finding:
+def measure_cost(seed: int, tell: Tell = silent, sizes: CostSizes | None = None) -> Finding:
     """Time and count bytes over B, T and H, and fit the law.
 
     Args:
@@ -74,10 +83,11 @@ def cost(seed: int, tell: Tell = silent, sizes: CostSizes | None = None) -> Find
     tell("counting bytes")
     held = measure_bytes(seed, sizes)
     large = [point for point in sizes.points() if sizes.small < point.H]
+    below, above = sizes.ranges()
     ranges = {
         "all": sizes.points(),
-        f"H ≤ {sizes.small}": [point for point in sizes.points() if point not in large],
-        f"H > {sizes.small}": large,
+        below: [point for point in sizes.points() if point not in large],
+        above: large,
     }
     laws = {
         (cell, kind, name): law(seconds[cell, kind], points)
@@ -86,7 +96,13 @@ def cost(seed: int, tell: Tell = silent, sizes: CostSizes | None = None) -> Find
         for name, points in ranges.items()
     }
     memory = {(cell, kind): law(held[cell, kind], sizes.points()) for cell in GATES for kind in KINDS}
-    ratios = {(cell, kind): _ratio(seconds, cell, kind, large) for cell in ("gru", "lstm") for kind in KINDS}
+    ratios = {
+        (cell, base, kind, name): _ratio(seconds, cell, base, kind, points)
+        for cell, base in OVER
+        for kind in KINDS
+        for name, points in ranges.items()
+        if name != "all"
+    }
     exponent = laws["lstm", "training", "all"].exponents["H"]
     threads = torch.get_num_threads()
     clock = "processor seconds of one thread" if threads == 1 else f"seconds of {threads} threads"
@@ -106,7 +122,7 @@ def cost(seed: int, tell: Tell = silent, sizes: CostSizes | None = None) -> Find
             ("Memory in inference", "the most bytes that its tensors hold at one time, outputs among them"),
             ("Sizes", f"B {_listed(sizes.batch_sizes)}; T {_listed(sizes.steps)}; H {_listed(sizes.hidden_sizes)}"),
         ],
-        tables=[_laws_table(laws), _memory_table(memory, held, sizes), _ratios_table(ratios, sizes)],
+        tables=[_laws_table(laws), _memory_table(memory, held, sizes), _ratios_table(ratios)],
         drawings=[_drawing(seconds, laws, sizes)],
         numbers={
             "sizes": vars(sizes),
@@ -114,7 +130,7 @@ def cost(seed: int, tell: Tell = silent, sizes: CostSizes | None = None) -> Find
             "bytes": {f"{cell}, {kind}": _rows(found) for (cell, kind), found in held.items()},
             "time": {", ".join(key): _numbers(one) for key, one in laws.items()},
             "memory": {", ".join(key): _numbers(one) for key, one in memory.items()},
-            "ratios": {f"{cell} to rnn, {kind}": one._asdict() for (cell, kind), one in ratios.items()},
+            "ratios": {f"{a} to {b}, {kind}, {name}": vars(one) for (a, b, kind, name), one in ratios.items()},
         },
     )  # fmt: skip
 
@@ -159,31 +175,32 @@ def law(found: dict[Point, float], points: Sequence[Point]) -> PowerLaw:
 
 
 def beside(measured: Interval, taught: float) -> str:
-    """An exponent beside the taught one."""
-    near = measured.low - 1e-6 <= taught <= measured.high + 1e-6
-    return "as taught" if near else f"{measured.mean:.2f} ({taught:g} is taught)"
+    """An exponent, or that it is as taught: unless its whole interval lies farther off than NEAR."""
+    near = measured.low - NEAR <= taught <= measured.high + NEAR
+    return "as taught" if near else f"{measured.mean:.2f}"
 
 
 def sentence(
     laws: dict[tuple[str, Kind, str], PowerLaw],
     memory: dict[tuple[str, Kind], PowerLaw],
-    ratios: dict[tuple[str, Kind], Paired],
+    ratios: Ratios,
     sizes: CostSizes,
 ) -> str:
     """Where the measured law differs from the taught one."""
-    small, large = (laws["lstm", "training", f"H {sign} {sizes.small}"].exponents["H"] for sign in ("≤", ">"))
-    whole = laws["lstm", "training", "all"].exponents
-    compared = []
+    below, above = sizes.ranges()
+    small, large = (laws["lstm", "training", name].exponents for name in (below, above))
+    over = {}
     for cell in ("lstm", "gru"):
-        found, taught = ratios[cell, "training"], math.log10(GATES[cell])
-        same = found.low <= taught <= found.high
-        compared.append(f"{cell} {'as taught' if same else short(10**found.mean)} ({GATES[cell]} is taught)")
+        found, taught = ratios[cell, "rnn", "training", above], math.log10(GATES[cell])
+        over[cell] = "as taught" if found.low <= taught <= found.high else short(10**found.mean)
     kept = memory["lstm", "training"].exponents
-    bytes_ = ", ".join(f"{name} {beside(kept[name], taught)}" for name, taught in TAUGHT_MEMORY.items())
+    bytes_ = {name: beside(kept[name], taught) for name, taught in TAUGHT_MEMORY.items()}
+    listed = ", ".join(f"{name} {found}" for name, found in bytes_.items() if found != "as taught")
     return (
-        f"Training an lstm, time grows with B to the {whole['B'].mean:.2f} and T to the {whole['T'].mean:.2f}; "
-        f"with H {beside(small, 2.0)} up to {sizes.small} and {beside(large, 2.0)} above; "
-        f"times an rnn's above {sizes.small}: {', '.join(compared)}; memory with {bytes_}."
+        f"Training an lstm, the exponent of H in time is {beside(small['H'], 2.0)} up to {sizes.small} and "
+        f"{beside(large['H'], 2.0)} above (taught: 2), there of B {beside(large['B'], 1.0)} and T "
+        f"{beside(large['T'], 1.0)} (1); over an rnn's time an lstm's is {over['lstm']} ({GATES['lstm']}), a gru's "
+        f"{over['gru']} ({GATES['gru']}); memory's exponents: {listed or 'as taught'}."
     )
 
 
@@ -216,8 +233,8 @@ def _timed(call: Callable[[], object], repeats: int) -> float:
     return (clock() - began) / repeats
 
 
-def _ratio(seconds: Measured, cell: str, kind: Kind, points: Sequence[Point]) -> Paired:
-    return ratio(*([seconds[name, kind][point] for point in points] for name in ("rnn", cell)))
+def _ratio(seconds: Measured, cell: str, base: str, kind: Kind, points: Sequence[Point]) -> Paired:
+    return ratio(*([seconds[name, kind][point] for point in points] for name in (base, cell)))
 
 
 def _laws_table(laws: dict[tuple[str, Kind, str], PowerLaw]) -> Table:
@@ -254,17 +271,13 @@ def _memory_table(memory: dict[tuple[str, Kind], PowerLaw], held: Measured, size
     )
 
 
-def _ratios_table(ratios: dict[tuple[str, Kind], Paired], sizes: CostSizes) -> Table:
+def _ratios_table(ratios: Ratios) -> Table:
     rows = [
-        [f"{cell} to rnn", kind, short(10**found.mean), span(found), GATES[cell]]
-        for (cell, kind), found in ratios.items()
+        [f"{cell} to {base}", kind, name, short(10**found.mean), span(found), f"{GATES[cell] / GATES[base]:.3g}"]
+        for (cell, base, kind, name), found in ratios.items()
     ]
-    return Table(
-        f"Time over an rnn's, H > {sizes.small}",
-        ["cells", "seconds of", "measured", "95 %", "taught"],
-        rows,
-        "Geometric means over B, T and H.",
-    )
+    header = ["cells", "seconds of", "sizes", "measured", "95 %", "taught"]
+    return Table("Time over another cell's", header, rows, "Geometric means over B, T and H.")
 
 
 def _drawing(seconds: Measured, laws: dict[tuple[str, Kind, str], PowerLaw], sizes: CostSizes) -> Drawing:
@@ -308,5 +321,5 @@ def _numbers(found: PowerLaw) -> dict[str, Any]:
     return {
         "constant": found.constant,
         "spread": found.spread,
-        **{name: one._asdict() for name, one in found.exponents.items()},
+        **{name: vars(one) for name, one in found.exponents.items()},
     }

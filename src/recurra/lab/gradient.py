@@ -150,7 +150,7 @@ def clip(layer: nn.Module, x: Tensor, target: Tensor, distance: int, by: Literal
     parameters = [*layer.parameters(), x]
     for parameter in parameters:
         parameter.grad = None
-    nn.functional.mse_loss(layer(x)[0][:, -1], target).backward()
+    torch.autograd.backward(nn.functional.mse_loss(layer(x)[0][:, -1], target))
     before, far_before = _flat(parameters), _far(x, distance)
     if by == "norm":
         nn.utils.clip_grad_norm_(parameters, CLIPPED_TO * float(before.norm()))

@@ -22,7 +22,7 @@ class PowerLaw(NamedTuple):
 
     def at(self, **sizes: float) -> float:
         """The law's value."""
-        return self.constant * math.prod(size ** self.exponents[name].mean for name, size in sizes.items())
+        return self.constant * math.prod((size ** self.exponents[name].mean for name, size in sizes.items()), start=1.0)
 
 
 def fit_power_law(sizes: Mapping[str, Sequence[float]], values: Sequence[float], level: float = 0.95) -> PowerLaw:

@@ -71,7 +71,7 @@ Measured = dict[tuple[Initialization, str], NDArray[np.float64]]
 """[seeds, T] gradients by distance, of each beginning and stack."""
 
 
-def vanishing_gradient(seed: int, tell: Tell = silent, sizes: GradientSizes | None = None) -> Finding:
+def measure_gradients(seed: int, tell: Tell = silent, sizes: GradientSizes | None = None) -> Finding:
     """Measure the gradient of the last output with respect to the input at each distance.
 
     Args:
@@ -80,10 +80,10 @@ def vanishing_gradient(seed: int, tell: Tell = silent, sizes: GradientSizes | No
         sizes: of what is measured.
     """
     sizes = sizes or GradientSizes()
-    measured = measure(seed, tell, sizes)
+    measured = gradients_of(seed, tell, sizes)
     pairs = {how: _pairs(measured, how, sizes.far) for how in BEGUN}
     kinds: list[tuple[str, Literal["norm", "value"]]] = [*((name, "norm") for name in CLIPPED), ("rnn", "value")]
-    clipped = {(name, by): _clipped(name, by, seed, sizes) for name, by in kinds}
+    clipped: dict[tuple[str, str], list[Clipped]] = {(name, by): _clipped(name, by, seed, sizes) for name, by in kinds}
     far = {stack.name: geometric(measured["torch", stack.name][:, sizes.far].tolist()).mean for stack in STACKS}
     return Finding(
         title="The gradient over distance",
@@ -108,13 +108,13 @@ def vanishing_gradient(seed: int, tell: Tell = silent, sizes: GradientSizes | No
         numbers={
             "sizes": vars(sizes),
             "gradients": {how: {one.name: geometric_rows(measured[how, one.name]) for one in STACKS} for how in BEGUN},
-            "pairs": {how: {f"{a} → {b}": paired._asdict() for (a, b), paired in pairs[how].items()} for how in pairs},
+            "pairs": {how: {f"{a} → {b}": vars(paired) for (a, b), paired in pairs[how].items()} for how in pairs},
             "clipped": {f"{name}, by {by}": [one._asdict() for one in found] for (name, by), found in clipped.items()},
         },
     )  # fmt: skip
 
 
-def measure(seed: int, tell: Tell, sizes: GradientSizes, stacks: Sequence[Stack] = STACKS) -> Measured:
+def gradients_of(seed: int, tell: Tell, sizes: GradientSizes, stacks: Sequence[Stack] = STACKS) -> Measured:
     """The gradients by distance of every beginning, stack and repetition."""
     found: Measured = {}
     for how in BEGUN:
@@ -201,19 +201,23 @@ def _table(measured: Measured, how: Initialization, sizes: GradientSizes) -> Tab
         factor = mean_interval([factor_a_step(one, sizes.fit_from) for one in gradients])
         values = [short(geometric(gradients[:, distance].tolist()).mean) for distance in sizes.distances]
         rows.append([stack.name, *values, f"{factor.mean:.3f}", f"± {factor.half:.3f}"])
-    header = ["layers", *(f"{distance} steps" for distance in sizes.distances), "factor a step", "95 %"]
+    header = [
+        "layers",
+        *(f"{distance} step{'s' * (distance > 1)}" for distance in sizes.distances),
+        "factor a step",
+        "95 %",
+    ]
     note = f"Geometric means of {sizes.seeds} repetitions; the factor is fitted from {sizes.fit_from} steps on."
     return Table(f"The gradient at each distance, {BEGUN[how]}", header, rows, note)
 
 
 def _pairs_table(pairs: dict[Initialization, dict[tuple[str, str], Paired]], far: int) -> Table:
     rows = [
-        [how, a, b, times(paired), span(paired)] for how, named in pairs.items() for (a, b), paired in named.items()
+        [a, b, *(text for how in BEGUN for text in (times(pairs[how][a, b]), span(pairs[how][a, b])))] for a, b in PAIRS
     ]
-    return Table(
-        f"Two and two, over {far} steps", ["begun", "from", "to", "gradient", "95 %"], rows,
-        "Student's paired intervals of the logarithms.",
-    )  # fmt: skip
+    header = ["from", "to", *(text for how in BEGUN for text in (f"begun {how}", "95 %"))]
+    note = "The gradient of the second over that of the first: Student's paired intervals of the logarithms."
+    return Table(f"Two and two, over {far} steps", header, rows, note)
 
 
 def _clipped_table(clipped: dict[tuple[str, str], list[Clipped]], far: int) -> Table:

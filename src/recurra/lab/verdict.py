@@ -36,8 +36,8 @@ def span(paired: Paired) -> str:
 def geometric(values: Sequence[float]) -> Interval:
     """The geometric mean of positive values with its interval."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean, low, high, count = mean_interval(np.log10(values))
-    return Interval(10**mean, 10**low, 10**high, count)
+        found = mean_interval(np.log10(values))
+    return Interval(10**found.mean, 10**found.low, 10**found.high, found.count)
 
 
 def short(value: float) -> str:

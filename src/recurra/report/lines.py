@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from recurra.report.plots import BLUE, FAINT, GREEN, GRID, INK, ORANGE, Numbers
@@ -53,7 +54,7 @@ def lines_figure(panels: Sequence[Panel]) -> Figure:
     width = PANEL_WIDTH * len(panels) if len(panels) < 3 else 3.6 * len(panels)
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(labels)}
-    handles = {}
+    handles: dict[str, Line2D] = {}
     same = len({(panel.y_label, panel.log_y) for panel in panels}) == 1
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False, sharey=same)[0], panels, strict=True):
         _dress(axes, panel)
@@ -81,7 +82,7 @@ def lines_numbers(panels: Sequence[Panel]) -> Numbers:
     return rows, ["panel", "line", "x", "y", "low", "high"]
 
 
-def _draw(axes: Axes, line: Line, colour: str) -> object:
+def _draw(axes: Axes, line: Line, colour: str) -> Line2D:
     marker = "" if line.dashed or len(line.x) > 20 else "o"
     (drawn,) = axes.plot(
         line.x, line.y, color=colour, marker=marker, markersize=3.6, linewidth=1.0 if line.dashed else 1.7,
