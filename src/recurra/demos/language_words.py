@@ -64,6 +64,9 @@ def language_words(
         ]
         return {"text": [text for text, _ in rows], "language": [language for _, language in rows]}
 
-    parts = numbers[:train], numbers[train : train + valid], numbers[train + valid :]
-    dropped = sum(count for count in times.values() if count > 1)
-    return LanguageWords(*(columns(part) for part in parts), dropped=dropped)
+    return LanguageWords(
+        train=columns(numbers[:train]),
+        valid=columns(numbers[train : train + valid]),
+        test=columns(numbers[train + valid :]),
+        dropped=sum(count for count in times.values() if count > 1),
+    )
