@@ -108,6 +108,11 @@ def test_clipping_by_norm_shrinks_to_a_tenth_and_keeps_direction_and_shares(cell
     assert found.far_after == pytest.approx(found.far_before, rel=1e-12)
 
 
+def test_the_far_share_of_a_linear_layers_gradient_is_known() -> None:
+    found = clip(linear(3, 0.5), draw_input(4, 12, 3, 0).abs(), draw_directions(4, 3, 0), 7, "norm")
+    assert (found.far_before, found.far_after) == pytest.approx((0.5**7, 0.5**7))
+
+
 def test_clipping_by_value_turns_the_gradient() -> None:
     layer = make_stack(Stack("", "rnn"), 2, 4, "torch", 0)
     found = clip(layer, draw_input(3, 20, 2, 0), draw_directions(3, 4, 0), 10, "value")

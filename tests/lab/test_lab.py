@@ -92,7 +92,7 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_with_something_in_it_is_refused_and_stays(tmp_path: Path) -> None:
+def test_a_folder_with_something_in_it_is_refused_and_stays(tmp_path: Path, tiny: None) -> None:
     (tmp_path / "note").write_text("mine")
     done = recurra("lab", "cost", "--out", tmp_path)
     assert done.status == 2

@@ -277,7 +277,12 @@ def _ratios_table(ratios: Ratios) -> Table:
         for (cell, base, kind, name), found in ratios.items()
     ]
     header = ["cells", "seconds of", "sizes", "measured", "95 %", "taught"]
-    return Table("Time over another cell's", header, rows, "Geometric means over B, T and H.")
+    return Table(
+        "Time over another cell's",
+        header,
+        rows,
+        "Geometric means over B, T and H; how much they vary there makes the interval.",
+    )
 
 
 def _drawing(seconds: Measured, laws: dict[tuple[str, Kind, str], PowerLaw], sizes: CostSizes) -> Drawing:
@@ -292,9 +297,7 @@ def _drawing(seconds: Measured, laws: dict[tuple[str, Kind, str], PowerLaw], siz
             taught = [found[-1] * (value / values[-1]) ** TAUGHT_TIME[name] for value in values]
             lines.append(Line(f"{cell}, taught", values, taught, dashed=True))
         others = ", ".join(f"{other} = {getattr(widest, other)}" for other in Point._fields if other != name)
-        panels.append(
-            Panel(others, name, "milliseconds of training" if name == "H" else "", lines, log_x=True, log_y=True)
-        )
+        panels.append(Panel(others, name, "milliseconds of training", lines, log_x=True, log_y=True))
     return Drawing(
         "cost", "Time over H, T and B", "Time of training on logarithmic scales over hidden size, steps and batch size",
         "Dashed: the taught slope through the last point.", panels,

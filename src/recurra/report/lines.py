@@ -57,7 +57,7 @@ def lines_figure(panels: Sequence[Panel]) -> Figure:
     handles: dict[str, Line2D] = {}
     same = len({(panel.y_label, panel.log_y) for panel in panels}) == 1
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False, sharey=same)[0], panels, strict=True):
-        _dress(axes, panel)
+        _dress(axes, panel, labelled=not same or panel is panels[0])
         colour = INK
         for line in panel.lines:
             colour = colours.get(line.label, colour)
@@ -93,10 +93,10 @@ def _draw(axes: Axes, line: Line, colour: str) -> Line2D:
     return drawn
 
 
-def _dress(axes: Axes, panel: Panel) -> None:
+def _dress(axes: Axes, panel: Panel, labelled: bool) -> None:
     axes.set_title(panel.title, loc="left", fontsize=9.5, color=INK, parse_math=False)
     axes.set_xlabel(panel.x_label, fontsize=8.5, color=FAINT, parse_math=False)
-    axes.set_ylabel(panel.y_label, fontsize=8.5, color=FAINT, parse_math=False)
+    axes.set_ylabel(panel.y_label if labelled else "", fontsize=8.5, color=FAINT, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRID)
     axes.tick_params(which="both", colors=FAINT, labelcolor=INK, labelsize=8.5, length=3)
