@@ -229,12 +229,12 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None, 
             )
         again = folder / REFIT if task.settings.training.refit else folder
         start = None if checkpoints(again) else _start(task.settings, device)
-        if start is not None:
-            task.take_weights(start)  # a checkpoint of the first training, where there is one, takes their place
-        if not checkpoints(again):
-            task.begin_again()
         check_unchanged(files)
         parts = task.read(task.settings, given, task)
+        if not checkpoints(again):
+            task.begin_again(parts.train)
+        if start is not None:
+            task.take_weights(start)  # a checkpoint of the first training, where there is one, takes their place
         training = task.training(parts)
         test = task.examples(parts.test)
         beginning = beginning_digests(folder)

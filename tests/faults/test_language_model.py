@@ -69,3 +69,17 @@ def test_killed_in_mid_epoch_the_carried_state_goes_on_and_the_run_ends_as_if_ne
     assert begun[0] is False  # in mid-epoch: the first window goes on from what was carried
     assert what_counts(folder) == what_counts(tmp_path / "whole")
     assert capsys.readouterr().err == ""
+
+
+def test_killed_before_the_first_checkpoint_it_begins_again_as_it_began(tmp_path: Path) -> None:
+    text = tmp_path / "book.txt"
+    text.write_text("Anna took her hat.\nOtto took his hat.\n" * 12)
+    command = ["train", "model", "--data", str(text), *OPTIONS, "--out"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    folder = tmp_path / "killed"
+    at_once = KILLED.replace(f"== {KILLED_AT}", "== 1")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", at_once, *command, str(folder)], env=environment, check=False)
+    assert load_checkpoint(folder, 10**6) is None
+    assert main(["train", "--resume", str(folder), "--progress", "none"]) == 0
+    assert what_counts(folder) == what_counts(tmp_path / "whole")

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import recurra
-from recurra.data.corpus import read_text
+from recurra.data.corpus import read_corpus, read_text
 from recurra.data.partition import Given
 from recurra.errors import DataError, RunError, SettingsError, StateError
 from recurra.run import LanguageRun
@@ -413,3 +413,16 @@ def test_texts_come_from_python_in_a_mapping_as_evaluate_takes_them(tmp_path: Pa
 def test_a_text_where_a_file_is_expected_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no file has so long a name.*\{'text': …\}"):
         recurra.train("model", data=TEXT, out=tmp_path / "run", **QUICK)
+
+
+def test_a_training_begins_at_the_frequencies_of_the_symbols_and_so_does_one_begun_again() -> None:
+    corpus = read_corpus([], "char", given=Given("aaab\n" * 100, "a\n", "a\n"))
+    settings = from_keywords("model", hidden_size=4, embedding_size=4)
+    task = Model.fit_features(settings, corpus)
+    symbols = corpus.symbols.encode("ab\n").tolist()
+    frequencies = task.model.decoder_bias.detach().softmax(0)[symbols]
+    assert frequencies.tolist() == pytest.approx([301 / 505, 101 / 505, 101 / 505])  # one is added to each of 5 symbols
+    again = Model(settings, corpus.symbols)
+    assert not again.model.decoder_bias.any()
+    again.begin_again(corpus)
+    assert torch.equal(again.model.decoder_bias, task.model.decoder_bias)

@@ -175,6 +175,18 @@ class LanguageModel(nn.Module):
             if self.decoder_weight is not None:
                 nn.init.uniform_(self.decoder_weight, -(width**-0.5), width**-0.5)  # as torch has a linear layer
 
+    @torch.no_grad()
+    def begin_at(self, counts: Tensor) -> None:
+        """Let the logits of an untrained model be the frequencies of the tokens: b = log p.
+
+        Training then spends no steps on how frequent a token is, and rare tokens need not hold it in their vectors.
+
+        Args:
+            counts: [V], how often each token is in the training text; one is added to each.
+        """
+        likely = (counts.double() + 1) / (counts.double() + 1).sum()
+        self.decoder_bias.copy_(likely.log())
+
     def initial_state(self, batch_size: int) -> LanguageModelState:
         """The state before the first token."""
         return LanguageModelState(self.encoder.initial_state(batch_size))

@@ -168,7 +168,7 @@ class ManyToOne(Task):
         take_weights(self.model, start.model, () if same_head else ("body.head.",))
         return same_head
 
-    def begin_again(self) -> None:
+    def begin_again(self, train: Any) -> None:
         """Put the pretrained vectors of the run's file in their place."""
         if self.embeddings_record is not None:
             self.begin_with(embeddings_again(self.embeddings_record, self.features))

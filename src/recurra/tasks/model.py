@@ -140,8 +140,14 @@ class Model(Task):
     def fit_features(
         cls, settings: LanguageSettings, train: Corpus, device: torch.device | str = "cpu", start: Any = None
     ) -> Self:
-        """The model over the corpus' symbols."""
-        return cls(settings, train.symbols, device)
+        """The model over the corpus' symbols, which begins with their frequencies."""
+        task = cls(settings, train.symbols, device)
+        task.begin_again(train)
+        return task
+
+    def begin_again(self, train: Corpus) -> None:
+        """The logits begin at the frequencies of the symbols in the training text."""
+        self.model.begin_at(torch.from_numpy(train.train.occurrences))
 
     @classmethod
     def from_json(cls, saved: dict[str, Any], tokenizer: str | None) -> tuple[Symbols]:

@@ -131,8 +131,11 @@ class Task(ABC):
             RunError: they do not fit.
         """
 
-    def begin_again(self) -> None:  # noqa: B027  most tasks begin with their weights alone
+    def begin_again(self, train: Any) -> None:  # noqa: B027  most tasks begin with their weights alone
         """Whatever else a training begins with, done once more on resume, before a first checkpoint.
+
+        Args:
+            train: what `fit_features` was given.
 
         Raises:
             DataError: a file that is needed has changed.
