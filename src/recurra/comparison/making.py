@@ -233,10 +233,14 @@ def _budget(runs: Sequence[Measured], metric: str) -> str:
     if len(set(bounds)) > 1:
         return ""
     epochs, steps, seconds, patience = bounds[0]
-    found = [f"at most {epochs:,} epochs"]
-    found += [f"{steps:,} steps"] if steps else []
+    found = [f"at most {epochs:,} epoch{'s' * (epochs != 1)}"]
+    found += [f"{steps:,} step{'s' * (steps != 1)}"] if steps else []
     found += [f"{seconds:g} seconds of training"] if seconds else []
-    early = f"; ended early after {patience} evaluations without a better {metric}" if patience else ""
+    early = (
+        f"; ended early after {patience} evaluation{'s' * (patience != 1)} without a better {metric}"
+        if patience
+        else ""
+    )
     return f"{' or '.join(found)}{early}"
 
 
