@@ -44,6 +44,12 @@ def test_equal_values_show_no_difference() -> None:
     assert found.verdict == NO_DIFFERENCE
 
 
+def test_one_difference_in_every_seed_proves_nothing() -> None:
+    found = rows(rnn=entries([0.5, 0.75]), gru=entries([0.75, 1.0]))["gru"]
+    assert found.difference is not None and found.difference.mean == 0.25
+    assert found.verdict == "alike in every seed: no test can be made"
+
+
 def test_only_the_seeds_that_both_have_are_paired() -> None:
     found = rows(rnn=entries([0.8, 0.9, 1.0]), gru=entries([0.9, 0.5, 0.7], first_seed=2))["gru"]
     assert found.difference is not None

@@ -63,6 +63,7 @@ def test_the_tables_are_printed_and_the_page_is_on_the_last_line(cells: tuple[Pa
     assert lines[-1] == str(folder / "compare.html")
     assert lines[0].split() == ["cell", "accuracy", "±", "95", "%", "minus", "rnn", "±", "95", "%", "p"]
     assert [line.split()[0] for line in lines[1:4]] == ["rnn", "gru", "majority"]
+    assert "No cell's mean beats linear (1.0000), plain." in lines
     assert "The same budget for all: at most 3 epochs; ended early after 5 evaluations" in printed
 
 

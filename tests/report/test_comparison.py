@@ -49,6 +49,13 @@ def test_a_narrow_interval_is_shown_whole() -> None:
     assert (low, high) == (pytest.approx(0.43), pytest.approx(0.97))
 
 
+def test_a_plain_method_far_away_is_told_at_the_edge() -> None:
+    near, far = Dots("near", [0.95], 0.95, NAN, NAN, plain=True), Dots("far", [0.1], 0.1, NAN, NAN, plain=True)
+    axes = dots_figure([Dots("a", [0.7, 0.9], 0.8, NAN, NAN), near, far], "accuracy").axes[0]
+    assert axes.get_xlim() == (pytest.approx(0.6875), pytest.approx(0.9625))
+    assert [text.get_text() for text in axes.texts] == [" ← 0.1 "]
+
+
 def test_the_numbers_are_those_drawn() -> None:
     rows, header = dots_numbers(DOTS)
     assert header == ["row", "mean", "low", "high", "value 1", "value 2"]

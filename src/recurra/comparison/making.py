@@ -13,7 +13,7 @@ from recurra.comparison.isolation import POSSIBLE
 from recurra.comparison.latency import step_microseconds
 from recurra.comparison.measured import Measured, read_measured
 from recurra.comparison.plan import PLAN, RUNS, SEEDS, Plan, load_plan, make_plan, save_plan
-from recurra.comparison.rows import Entry, rows_of
+from recurra.comparison.rows import Entry, Row, rows_of
 from recurra.comparison.saving import save_comparison
 from recurra.comparison.training import train_all, try_all
 from recurra.data.partition import Given
@@ -197,6 +197,7 @@ def _comparison(folder: Path, task: str, groups: dict[str, list[Entry]], notes: 
         notes = [ONE_SEED, *notes]
     else:
         notes = [PAIRED, *notes]
+    notes = [*_ahead(rows, higher_is_better(metric)), *notes]
     return Comparison(
         folder,
         task,
@@ -208,6 +209,15 @@ def _comparison(folder: Path, task: str, groups: dict[str, list[Entry]], notes: 
         _budget(runs, metric),
         tuple(notes),
     )
+
+
+def _ahead(rows: Sequence[Row], higher: bool) -> list[str]:
+    """A sentence on the plain methods that no cell's mean beats."""
+    sign = 1 if higher else -1
+    means = {kind: [(row.interval.mean, row.name) for row in rows if row.kind == kind] for kind in ("cell", "plain")}
+    best = max((sign * mean for mean, _ in means["cell"] if math.isfinite(mean)), default=math.nan)
+    ahead = [f"{name} ({mean:.4f})" for mean, name in means["plain"] if sign * mean >= best]
+    return [f"No cell's mean beats {' and '.join(ahead)}, plain."] if ahead else []
 
 
 def _metric(runs: Sequence[Measured]) -> str:
@@ -223,10 +233,14 @@ def _budget(runs: Sequence[Measured], metric: str) -> str:
     if len(set(bounds)) > 1:
         return ""
     epochs, steps, seconds, patience = bounds[0]
-    found = [f"at most {epochs:,} epochs"]
-    found += [f"{steps:,} steps"] if steps else []
+    found = [f"at most {epochs:,} epoch{'s' * (epochs != 1)}"]
+    found += [f"{steps:,} step{'s' * (steps != 1)}"] if steps else []
     found += [f"{seconds:g} seconds of training"] if seconds else []
-    early = f"; ended early after {patience} evaluations without a better {metric}" if patience else ""
+    early = (
+        f"; ended early after {patience} evaluation{'s' * (patience != 1)} without a better {metric}"
+        if patience
+        else ""
+    )
     return f"{' or '.join(found)}{early}"
 
 

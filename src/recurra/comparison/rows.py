@@ -12,6 +12,8 @@ from recurra.comparison.measured import Measured, number_of
 from recurra.statistics import Interval, Paired, mean_interval, paired_difference
 
 NO_DIFFERENCE = "no difference shown"
+NO_SPREAD = "alike in every seed: no test can be made"
+"""A few test rows, or a model that never changes: an interval of no width would prove too much."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,8 @@ def _verdict(difference: Paired | None, higher_is_better: bool) -> str:
         return ""
     if not difference.differs:
         return NO_DIFFERENCE
+    if difference.low == difference.high:
+        return NO_SPREAD
     return "better" if (difference.mean > 0) == higher_is_better else "worse"
 
 

@@ -68,6 +68,8 @@ def _headline(comparison: Comparison, words: str) -> Headline:
     if best is first and len(cells) > 1:
         shown = [row.name for row in cells[1:] if row.verdict == "worse"]
         against = f"; worse is shown of: {', '.join(shown)}" if shown else "; of no other row is a difference shown"
+    plain = [note for note in comparison.notes if note.startswith("No cell's mean beats")]
+    against += f". {plain[0]}" if plain else ""
     return Headline(f"test {words}, best mean", f"{best.interval.mean:.4f}", f"{best.name}{interval}{against}")
 
 

@@ -108,20 +108,40 @@ def dots_figure(dots: Sequence[Dots], words: str) -> Figure:
     axes.set_yticks(range(len(dots)), [drawable(row.name) for row in dots], parse_math=False)
     axes.set_ylim(len(dots) - 0.4, -0.6)
     axes.set_xlim(*_limits(dots))
+    for place, row in enumerate(dots):
+        _beyond(axes, row, place)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     axis_labels(axes, f"{words} on test data", "")
     return figure
 
 
 def _limits(dots: Sequence[Dots]) -> tuple[float, float]:
-    """Room for all values, and for the intervals as far as they leave the values their place."""
-    values = [value for row in dots for value in (*row.values, row.mean) if math.isfinite(value)] or [0.0, 1.0]
-    ends = [end for row in dots for end in (row.low, row.high) if math.isfinite(end)]
+    """Room for all values of the cells, and for their intervals as far as they leave the values their place."""
+    cells = [row for row in dots if not row.plain] or dots
+    values = [value for row in cells for value in (*row.values, row.mean) if math.isfinite(value)] or [0.0, 1.0]
+    values += [row.mean for row in dots if row.plain and _near(row.mean, values)]
+    ends = [end for row in cells for end in (row.low, row.high) if math.isfinite(end)]
     low, high = min(values), max(values)
     room = MARGIN * (high - low) or 0.05 * abs(high) or 1.0
     least, most = min([low, *ends]), max([high, *ends])
     edge = 0.1 * room
     return max(low - room, least - edge), min(high + room, most + edge)
+
+
+def _near(value: float, values: Sequence[float]) -> bool:
+    """Whether a plain method lies where the cells do, or not far from it."""
+    reach = max(values) - min(values) or 0.05 * abs(max(values))
+    return min(values) - reach <= value <= max(values) + reach
+
+
+def _beyond(axes: Axes, row: Dots, place: int) -> None:
+    """The value of a row that lies outside of the picture, at its edge."""
+    low, high = axes.get_xlim()
+    if not math.isfinite(row.mean) or low <= row.mean <= high:
+        return
+    left = row.mean < low
+    text, x, side = (f"← {row.mean:.4g}", low, "left") if left else (f"{row.mean:.4g} →", high, "right")
+    axes.text(x, place, f" {text} ", ha=side, va="center", fontsize=8.5, color=FAINT)
 
 
 def dots_numbers(dots: Sequence[Dots]) -> Numbers:
