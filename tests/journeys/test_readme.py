@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md", "docs/recurrence.md", "docs/cells.md", "docs/classify.md", "docs/data.md", "docs/drop-ins.md",
     "docs/streaming.md", "docs/certificate.md", "docs/tag.md",
-    "docs/model.md", "docs/lab.md",
+    "docs/model.md", "docs/compare.md", "docs/lab.md",
 ]  # fmt: skip
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 RECURRA = f"{sys.executable} -c 'import sys; from recurra.cli.main import main; sys.exit(main())'"
@@ -169,6 +169,7 @@ def test_every_option_that_a_page_names_exists() -> None:
     names = {*settings, *inspect.signature(generate).parameters}
     known = {name.replace("_", "-") for name in names} | switches | {
         "data", "out", "overwrite", "progress", "resume", "from", "json", "help", "debug", "version", "dry-run",
+        "cells", "seeds",
     }  # fmt: skip
     for page in [*PAGES, "docs/course/README.md"]:
         text = (ROOT / page).read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from recurra import __version__
 from recurra.cli.certify import certify
+from recurra.cli.compare import compare_app
 from recurra.cli.configuration import config
 from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
@@ -40,7 +41,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (train_app, config, evaluate, predict, generate, certify, info, runs, demo, lab, doctor):
+for command in (train_app, compare_app, config, evaluate, predict, generate, certify, info, runs, demo, lab, doctor):
     app.command(command)
 app.register_install_completion_command(name="--install-completion", add_to_startup=True)
 
