@@ -70,12 +70,14 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 
 def test_the_readmes_commands_and_listings_run_in_order(tmp_path: Path) -> None:
     commands = next(block for block in blocks("README.md", "sh") if "reviews.csv" in block)
-    script = "set -e\n" + commands.replace(".venv/bin/recurra", RECURRA)
+    compared = next(block for block in blocks("README.md", "sh") if "recurra compare" in block).splitlines()[0]
+    script = "set -e\n" + f"{commands}\n{compared}".replace(".venv/bin/recurra", RECURRA)
     run = {"cwd": tmp_path, "env": ENVIRONMENT, "capture_output": True, "text": True, "check": False}
     done = subprocess.run(["bash", "-c", script], **run)  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr
     assert '"label"' in done.stdout
     assert (tmp_path / "runs" / "reviews" / "report.html").exists()
+    assert (tmp_path / "runs" / "compared" / "compare.html").exists()
     listing = "\n".join(blocks("README.md", "python"))
     done = subprocess.run([sys.executable, "-c", listing], **run)  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr
