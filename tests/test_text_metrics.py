@@ -72,6 +72,7 @@ def test_all_scores_of_a_corpus() -> None:
     assert math.isclose(scores.metrics["bleu"], BLEU().corpus_score(ANSWERS, [REFERENCES]).score)
     assert math.isclose(scores.metrics["chrf"], CHRF().corpus_score(ANSWERS, [REFERENCES]).score)
     assert scores.metrics["exact_match"] == 0.25
+    assert scores.metrics["token_accuracy"] == token_accuracy(ANSWERS, REFERENCES)
     assert scores.sentences["exact_match"].tolist() == [0, 0, 1, 0]
     assert scores.sentences["bleu"][2] == pytest.approx(100) and scores.sentences["bleu"][3] == 0
     assert math.isclose(scores.metrics["rouge_l"], float(scores.sentences["rouge_l"].mean()))

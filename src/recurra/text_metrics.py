@@ -34,7 +34,7 @@ class TextScores:
     """What N answers came to.
 
     Args:
-        metrics: bleu and chrf of the corpus, exact_match and rouge_l.
+        metrics: bleu and chrf of the corpus, exact_match, token_accuracy and rouge_l.
         signatures: of bleu and chrf, by which their numbers can be compared with others'.
         bleu_statistics: [N, 2 + 2 × 4] counts of each sentence, of which `bleu_of` makes the BLEU of any rows.
         sentences: [N] of each sentence, by name: bleu (with smoothed orders), chrf, exact_match, rouge_l.
@@ -66,6 +66,7 @@ def text_scores(answers: Sequence[str], references: Sequence[str]) -> TextScores
         "bleu": bleu_of(statistics),
         "chrf": chrf,
         "exact_match": _mean(sentences["exact_match"]),
+        "token_accuracy": token_accuracy(answers, references),
         "rouge_l": _mean(sentences["rouge_l"]),
     }
     return TextScores(metrics, {"bleu": bleu_signature(), "chrf": signature}, statistics, sentences)

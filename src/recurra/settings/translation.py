@@ -256,7 +256,8 @@ class TranslateTrainingSettings(TrainingSettings):
     patience: int = 6
     """Evaluations without a better validation metric before training stops; 0: never stop early."""
     metric: str = ""
-    """Validation metric that chooses the best weights: bleu, chrf, exact_match, rouge_l, or loss. Default: bleu."""
+    """Validation metric that chooses the best weights: bleu, chrf, exact_match, token_accuracy, rouge_l or loss.
+    Default: bleu."""
 
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""

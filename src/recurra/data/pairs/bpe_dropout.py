@@ -8,8 +8,11 @@ a resumed training reads what one never stopped would have read, and a frequent 
 
 from __future__ import annotations
 
-from itertools import chain, pairwise
-from random import Random
+import struct
+from array import array
+from collections.abc import Iterator
+from hashlib import blake2b
+from itertools import count, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +22,11 @@ from recurra.data.symbols.bpe import parts_of
 from recurra.data.symbols.kind import folded
 from recurra.data.text import BpeTokenizer
 from recurra.errors import SettingsError
-from recurra.randomness import seed_of
 
-VARIANTS = 64
-KEPT = 1 << 20  # spellings; beyond, all are made anew
+VARIANTS = 32
+KEPT = 1 << 16  # stretches whose spellings are kept; beyond, all are made anew
 LONGEST = 64  # bytes; a longer stretch, which is no word, is read as always
+DRAWS = struct.Struct("<32H")  # of one digest; 16 bits tell rates apart that differ by 0.00002
 
 Ids = NDArray[np.int64]
 
@@ -47,7 +50,8 @@ class BpeDropout:
         self._tokenizer: BpeTokenizer = symbols.tokenizer
         self._ranks = {pair: rank for rank, pair in enumerate(self._tokenizer.merges())}
         self._ids = {token: i for i, token in enumerate(symbols.tokens, len(RESERVED))}
-        self._spelled: dict[tuple[str, int], tuple[int, ...]] = {}
+        self._spelled: dict[str, list[bytes | None]] = {}  # ids as C's unsigned integers: a tenth of a tuple's memory
+        self._end = array("I", [END_ID]).tobytes()
 
     def encode(self, text: str, rng: np.random.Generator) -> Ids:
         """[N + 1] ids of a text, the end behind them; `decode` gives the text back as ever.
@@ -58,33 +62,44 @@ class BpeDropout:
         text = folded(text) if self.symbols.lowercase else text
         stretches = [one for part in parts_of(text) for one in self._tokenizer.stretches(part)]
         numbers = rng.integers(VARIANTS, size=len(stretches)).tolist()
-        found = chain.from_iterable(map(self.spelling, stretches, numbers))
-        return np.array([*found, END_ID], np.int64)
+        content = b"".join([*map(self._spelling, stretches, numbers), self._end])
+        return np.frombuffer(content, np.uintc).astype(np.int64)
 
-    def spelling(self, stretch: str, number: int) -> tuple[int, ...]:
+    def spelling(self, stretch: str, number: int) -> list[int]:
         """The ids of a stretch (in the library's spelling of bytes), in one of its VARIANTS spellings."""
-        if len(stretch) > LONGEST:
-            number = -1
-        key = (stretch, number)
-        if key not in self._spelled:
+        return np.frombuffer(self._spelling(stretch, number), np.uintc).tolist()
+
+    def _spelling(self, stretch: str, number: int) -> bytes:
+        variants = self._spelled.get(stretch)
+        if variants is None:
             if len(self._spelled) >= KEPT:
                 self._spelled.clear()
-            rate = 0.0 if number < 0 else self.rate
-            pieces = self._merged(list(stretch), rate, Random(seed_of(self.seed, "bpe dropout", stretch, number)))
-            self._spelled[key] = tuple(self._ids[piece] for piece in pieces)
-        return self._spelled[key]
+            variants = self._spelled[stretch] = [None] * VARIANTS
+        found = variants[number]
+        if found is None:
+            ids = self._ids
+            pieces = self._merged(list(stretch), _draws(self.seed, stretch, number))
+            found = variants[number] = array("I", [ids[piece] for piece in pieces]).tobytes()
+        return found
 
-    def _merged(self, pieces: list[str], rate: float, chance: Random) -> list[str]:
+    def _merged(self, pieces: list[str], draws: Iterator[int]) -> list[str]:
         """Merges by rank, each left out where chance says so; it is asked anew after every merge."""
-        ranks, draw = self._ranks, chance.random
+        ranks = self._ranks
+        left_out = round(self.rate * (1 << 16)) if len(pieces) <= LONGEST else 0
         while len(pieces) > 1:
             able = [
                 (rank, at)
                 for at, pair in enumerate(pairwise(pieces))
-                if (rank := ranks.get(pair)) is not None and (not rate or draw() >= rate)
+                if (rank := ranks.get(pair)) is not None and (not left_out or next(draws) >= left_out)
             ]
             if not able:
                 break
             _, at = min(able)
             pieces[at : at + 2] = [pieces[at] + pieces[at + 1]]
         return pieces
+
+
+def _draws(seed: int, stretch: str, number: int) -> Iterator[int]:
+    """Numbers of 16 bits, the same on every machine."""
+    for block in count():
+        yield from DRAWS.unpack(blake2b(f"{seed} {number} {block} {stretch}".encode(), digest_size=64).digest())

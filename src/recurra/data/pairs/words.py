@@ -1,25 +1,29 @@
 """A text as words and signs that can be joined again: what stood against the word before it says so.
 
-    It's odd, is it?  →  It's odd ￭, is it ￭?
+    It's l'eau, no?  →  It' ￭s l' ￭eau ￭, no ￭?
 
 The mark is OpenNMT's joiner (Klein et al., 2017). Blanks between words come back as one space each, and nothing else is
-lost.
+lost. Words are cut finer than for other tasks, behind an apostrophe and at hyphens and points: nothing hinges on where,
+and the parts come again more often. Scripts written without spaces come out as whole stretches: use characters or BPE
+for them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from recurra.data.text import tokens_of
 
 JOINER = "\uffed"
+PART = re.compile(r"[^'’.,-]+['’]?|['’.,-]")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, each with the mark where no blank stands before it in its stretch."""
+    """The words of a text, each with the mark where no blank stands before it."""
     found: list[str] = []
     for stretch in text.split():
-        first, *others = tokens_of(stretch)
+        first, *others = (part for token in tokens_of(stretch) for part in PART.findall(token))
         found.append(first)
         found += [JOINER + other for other in others]
     return found
