@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recurra.baselines import WordByWord
 from recurra.data.table import Table
@@ -41,6 +43,19 @@ def test_words_have_the_translations_of_model_1() -> None:
     for word, translation in model.words.items():
         others = {other for one, other in likely if one == word}
         assert translation == min(others, key=lambda other: (-likely[word, other], other))
+
+
+@given(
+    pairs=st.lists(
+        st.tuples(*[st.lists(st.sampled_from("abcde"), min_size=1, max_size=5)] * 2), min_size=3, max_size=12
+    )
+)
+def test_first_choices_are_the_likeliest_of_model_1(pairs: list[tuple[list[str], list[str]]]) -> None:
+    sources, targets = [one for one, _ in pairs], [other for _, other in pairs]
+    likely = slow_model_1(sources, targets, rounds=5)
+    for word, translation in WordByWord.fit(sources, targets).words.items():
+        most = max(value for (one, _), value in likely.items() if one == word)
+        assert likely[word, translation] >= most - 1e-12
 
 
 def test_a_word_never_seen_is_its_own() -> None:
