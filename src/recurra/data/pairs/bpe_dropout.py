@@ -67,7 +67,8 @@ class BpeDropout:
 
     def spelling(self, stretch: str, number: int) -> list[int]:
         """The ids of a stretch (in the library's spelling of bytes), in one of its VARIANTS spellings."""
-        return np.frombuffer(self._spelling(stretch, number), np.uintc).tolist()
+        ids: list[int] = np.frombuffer(self._spelling(stretch, number), np.uintc).tolist()
+        return ids
 
     def _spelling(self, stretch: str, number: int) -> bytes:
         variants = self._spelled.get(stretch)
