@@ -102,6 +102,12 @@ def test_any_text_can_be_scored() -> None:
     assert scores.metrics["exact_match"] == 1
 
 
+def test_nothing_is_printed_or_logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    spaced = ["Un petit chat dort ." for _ in range(150)]
+    assert text_scores(spaced, spaced).metrics["bleu"] == pytest.approx(100)
+    assert not caplog.records and capfd.readouterr() == ("", "")
+
+
 def test_another_number_of_references_is_refused() -> None:
     for score in (text_scores, corpus_chrf, exact_matches, token_accuracy, bleu_statistics):
         with pytest.raises(ValueError, match="2 answers stand beside 1 references"):
@@ -134,6 +140,7 @@ def test_the_longest_common_subsequence_is_the_longest_of_all(one: list[int], ot
         return found
 
     assert longest_common(one, other) == max(map(len, subsequences(one) & subsequences(other)))
+    assert longest_common(one * 40, other * 40) == longest_common(other * 40, one * 40)
 
 
 def test_lone_counts_are_floats_that_can_be_resampled() -> None:

@@ -40,7 +40,6 @@ def test_no_option_stands_in_two_groups() -> None:
         (PairsSettings(source=("a",), target=("a",)), "source: a is target too"),
         (PairsSettings(data=("t.csv",), source=("a", "b")), "source: 2 columns are named, and a table has one"),
         (PairsSettings(data=("t.csv",), source=("a",), target=("a",)), "target: the column 'a' is source already"),
-        (PairsSettings(data=("t.csv",), source=("a",), group="a"), "group: the column 'a' is source or target already"),
         (PairsSettings(valid_source="v.en"), "valid_source: it needs the lines beside it; give valid_target too"),
         (PairsSettings(test_target="t.fr"), "test_target: it needs the lines beside it; give test_source too"),
         (PairsSettings(test="t.csv", test_source="a", test_target="b"), "test: give a table, or test_source and"),

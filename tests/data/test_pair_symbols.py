@@ -187,6 +187,7 @@ def test_stored_features_give_the_same_ids(unit: str, joint: bool) -> None:
     features = PairFeatures.fit(TABLE, settings)
     again = PairFeatures.from_json(json.loads(json.dumps(features.to_json())), features.tokenizer_json)
     assert again.joint is joint is features.joint and again.max_length == features.max_length
+    assert again.short_targets is features.short_targets is False
     for one, other in zip(ENGLISH, FRENCH, strict=True):
         first, second = features.encode(one, other), again.encode(one, other)
         assert first.source.tolist() == second.source.tolist() and first.target.tolist() == second.target.tolist()
@@ -231,6 +232,11 @@ def test_what_is_beyond_the_longest_is_cut_and_counted() -> None:
     assert len(pair.target) == 3 and END_ID not in pair.target  # nobody learns to end there
     assert features.encode("the cat sat", "le").cut == 0
     assert PairFeatures.fit(TABLE, PairSymbolSettings(unit="word")).max_length == 11
+
+
+def test_short_targets_are_noticed() -> None:
+    names = Table("a", {"source": ["fr", "de", "fr"], "target": ["Anne", "Karl der Große, König", "Luc"]}, [1, 2, 3])
+    assert PairFeatures.fit(names, PairSymbolSettings(unit="char")).short_targets
 
 
 def test_a_batch_is_padded_and_its_lengths_hold_the_end() -> None:

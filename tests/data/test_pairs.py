@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,7 @@ def test_no_data_and_data_from_both_sides_are_refused(tmp_path: Path) -> None:
         partition_pairs(PairsSettings(), 0)
     with pytest.raises(InputError, match="give files or Python objects, not both"):
         partition_pairs(PairsSettings(data=("a.csv",)), 0, Given({"source": ["a"], "target": ["b"]}))
-    with pytest.raises(SettingsError, match="group: it is a column, and files of lines have none"):
+    with pytest.raises(SettingsError, match="group: files of lines have no column 'scene', and source names some"):
         partition_pairs(by_lines(tmp_path, group="scene"), 0)
 
 
@@ -228,6 +229,37 @@ def test_groups_are_never_divided() -> None:
     parts = partition_pairs(PairsSettings(group="scene", valid="0.2", test="0.2"), 0, Given(data))
     scenes = [set(part.columns["scene"]) for part in (parts.train, parts.valid, parts.test)]
     assert all(scenes) and sum(map(len, scenes)) == 5 == len(set.union(*scenes))
+
+
+@pytest.mark.parametrize("kind", ["lines", "objects", "named"])
+def test_pairs_with_the_same_source_stay_together_where_it_is_asked(tmp_path: Path, kind: str) -> None:
+    source = [text for text in ENGLISH for _ in range(2)]
+    target = [f"{text} {n}" for text in FRENCH for n in range(2)]
+    given = None
+    if kind == "lines":
+        settings = by_lines(tmp_path, source, target)
+    else:
+        names = ("en", "fr") if kind == "named" else ("source", "target")
+        settings = PairsSettings(source=names[:1], target=names[1:])
+        given = Given(dict(zip(names, (source, target), strict=True)))
+    (valid, test) = partition_pairs(settings, 0, given).notes
+    assert valid.endswith("; --group source keeps equal sources on one side") and " test pairs " in test
+    together = partition_pairs(replace(settings, group="en" if kind == "named" else "source"), 0, given)
+    assert together.notes == () and len(together.test) == 4
+    assert partition_pairs(replace(settings, group="source"), 0, given).notes == ()
+
+
+def test_a_column_of_translations_is_one_a_language(tmp_path: Path) -> None:
+    rows = [{"translation": {"en": one, "fr": other}} for one, other in zip(ENGLISH, FRENCH, strict=True)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns: dict[str, Any] = {"source": ("en",), "target": ("fr",)}
+    of_file = partition_pairs(PairsSettings(data=(str(path),), **columns), 0)
+    of_objects = partition_pairs(PairsSettings(**columns), 0, Given(rows))
+    assert pairs(of_file.test) == pairs(of_objects.test) == pairs(partition_pairs(by_lines(tmp_path), 0).test)
+    rows[4] = {"translation": {"en": "a"}}
+    with pytest.raises(DataError, match="row 5, column 'translation': has not the texts of the first row: 'en', 'fr'"):
+        partition_pairs(PairsSettings(**columns), 0, Given(rows))
 
 
 def test_pairs_to_evaluate_on_come_as_a_table_lines_or_objects(tmp_path: Path) -> None:

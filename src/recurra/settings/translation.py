@@ -46,7 +46,8 @@ class PairsSettings(SplitSettings):
     test: str = "0.1"
     """Test data: a table with the same columns, or the fraction of the data set aside for it."""
     group: str = ""
-    """Column whose groups (documents, scenes) are never divided between training, validation and test data."""
+    """Column whose groups (documents, scenes) are never divided between training, validation and test data; source or
+    target: pairs with the same text stay together."""
     delimiter: str = ""
     """Character between fields of a table. Default: a tab for .tsv, a comma for .csv."""
     header: bool = True
@@ -110,8 +111,6 @@ class PairsSettings(SplitSettings):
                 found.append(f"{name}: {count} columns are named, and a table has one; name one")
         if self.source and self.source == self.target:
             found.append(f"target: the column {self.target[0]!r} is source already; name another")
-        if self.group and self.group in (*self.source, *self.target):
-            found.append(f"group: the column {self.group!r} is source or target already; name another")
         return found
 
     def _line_problems(self) -> list[str]:
@@ -257,7 +256,7 @@ class TranslateTrainingSettings(TrainingSettings):
     """Evaluations without a better validation metric before training stops; 0: never stop early."""
     metric: str = ""
     """Validation metric that chooses the best weights: bleu, chrf, exact_match, token_accuracy, rouge_l or loss.
-    Default: bleu."""
+    Default: bleu; chrf where most targets have fewer than four words."""
 
     def problems(self) -> list[str]:
         """Everything that is wrong with these values, a sentence each."""

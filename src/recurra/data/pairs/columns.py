@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from recurra.data.table import Place, Table, listed
@@ -14,6 +15,7 @@ USUAL: dict[str, tuple[str, ...]] = {
     SOURCE: ("source", "src", "input", "question"),
     TARGET: ("target", "tgt", "output", "answer"),
 }
+NESTED = "translation"  # of Hugging Face's data sets: {"en": …, "fr": …} in each row
 NUMBERED = {SOURCE: "1", TARGET: "2"}  # of a file without a header
 
 
@@ -26,7 +28,9 @@ def paired(table: Table, settings: PairsSettings) -> Table:
     table = unzipped(table)
     names = pair_columns(table, settings)
     columns = {side: texts(table.column(name), table, name) for side, name in zip((SOURCE, TARGET), names, strict=True)}
-    if settings.group:
+    if (
+        settings.group and settings.group not in columns
+    ):  # "source" and "target" are the two texts, whatever they are called
         columns[settings.group] = table.column(settings.group)
     return Table(table.source, columns, table.lines, table.sources)
 
@@ -49,6 +53,7 @@ def source_texts(table: Table, settings: PairsSettings) -> tuple[str, list[Any]]
     Raises:
         DataError: it is missing, or several could be meant.
     """
+    table = unzipped(table)
     if len(table.columns) == 1:
         name = next(iter(table.columns))
         return name, table.columns[name]
@@ -57,11 +62,13 @@ def source_texts(table: Table, settings: PairsSettings) -> tuple[str, list[Any]]
 
 
 def unzipped(table: Table) -> Table:
-    """A list of pairs, which came as one column, as the columns source and target; any other table as it is.
+    """A list of pairs as the columns source and target, a column "translation" as one a language; others as they are.
 
     Raises:
-        DataError: a row among pairs is none.
+        DataError: a row among pairs is none, or one among translations has not the languages of the first.
     """
+    if table.columns.get(NESTED) and isinstance(table.columns[NESTED][0], Mapping):
+        return _by_language(table)
     values = table.columns.get(INPUT, [])
     if len(table.columns) != 1 or not any(isinstance(value, list | tuple) for value in values):
         return table
@@ -71,6 +78,17 @@ def unzipped(table: Table) -> Table:
             raise table.place(row).error(f"is {received}; a pair of texts is expected")
     sides = {side: [value[at] for value in values] for at, side in enumerate((SOURCE, TARGET))}
     return Table(table.source, sides, table.lines, table.sources)
+
+
+def _by_language(table: Table) -> Table:
+    rows = table.columns[NESTED]
+    languages = list(rows[0])
+    for row, value in enumerate(rows):
+        if not isinstance(value, Mapping) or any(name not in value for name in languages):
+            raise table.place(row, NESTED).error(f"has not the texts of the first row: {listed(languages)}")
+    columns = {name: values for name, values in table.columns.items() if name != NESTED}
+    columns |= {name: [value[name] for value in rows] for name in languages}
+    return Table(table.source, columns, table.lines, table.sources)
 
 
 def texts(values: list[Any], table: Table, name: str) -> list[str]:

@@ -17,12 +17,14 @@ from recurra.data.encoded import chosen_max_length, damaged, stored
 from recurra.data.pairs.bpe_dropout import BpeDropout
 from recurra.data.pairs.columns import SOURCE, TARGET
 from recurra.data.pairs.sentences import END_ID, PAD_ID, UNK_ID, SentenceSymbols, fit_sentences
+from recurra.data.pairs.words import words_of
 from recurra.data.table import Table
 from recurra.errors import RunError
 from recurra.files import parse_json
 from recurra.sequence import Sequence
 from recurra.settings.translation import PairSymbolSettings
 
+BLEU_WORDS = 4  # the longest n-grams that it counts
 VOCABULARY_SIZES = {"bpe": 6000, "word": 30000, "char": 30000}  # where the settings do not say
 
 Ids = NDArray[np.int64]
@@ -65,11 +67,13 @@ class PairFeatures:
     Args:
         source, target: the same object where both sides have one vocabulary.
         max_length: most tokens of a side, its end not counted; what is beyond is cut.
+        short_targets: whether most training targets have fewer than four words, of which BLEU says nothing.
     """
 
     source: SentenceSymbols
     target: SentenceSymbols
     max_length: int
+    short_targets: bool = False
 
     @property
     def joint(self) -> bool:
@@ -99,7 +103,8 @@ class PairFeatures:
         lengths = [
             max(len(source.encode(one)), len(target.encode(other))) - 1 for one, other in zip(*sides, strict=True)
         ]
-        return cls(source, target, chosen_max_length(lengths, max_length))
+        short = sum(len(words_of(text)) < BLEU_WORDS for text in sides[1])
+        return cls(source, target, chosen_max_length(lengths, max_length), 2 * short > len(train))
 
     def encode(self, source: str, target: str = "") -> EncodedPair:
         """Both texts of a pair as ids; any text has some."""
@@ -162,6 +167,7 @@ class PairFeatures:
             "kind": "pairs",
             "joint": self.joint,
             "max_length": self.max_length,
+            "short_targets": self.short_targets,
             SOURCE: self.source.to_json(),
             **target,
         }
@@ -187,14 +193,15 @@ class PairFeatures:
         max_length = stored(data, "max_length", int)
         if max_length < 1:
             raise damaged("max_length", "large enough")
+        short = stored(data, "short_targets", bool)
         if stored(data, "joint", bool):
             symbols = SentenceSymbols.from_json(stored(data, SOURCE, dict), tokenizer_json)
-            return cls(symbols, symbols, max_length)
+            return cls(symbols, symbols, max_length, short)
         tokenizers = _two_tokenizers(tokenizer_json)
         source, target = (
             SentenceSymbols.from_json(stored(data, side, dict), tokenizers.get(side)) for side in (SOURCE, TARGET)
         )
-        return cls(source, target, max_length)
+        return cls(source, target, max_length, short)
 
     def _cut(self, source: Ids, target: Ids) -> EncodedPair:
         most = self.max_length

@@ -59,7 +59,7 @@ def partition_pairs(settings: PairsSettings, seed: int, given: Given | None = No
         group=settings.group,
     )
     parts = partition(cut, seed, Given(kept, valid, test), stratified=False, gather=_as_it_is)
-    notes = [*_left_out(whole, kept), *_leaks(parts)]
+    notes = [*_left_out(whole, kept), *_leaks(parts, (valid is None, test is None))]
     return PairParts(parts.train, parts.valid, parts.test, tuple(reader.files), reader.settings, tuple(notes))
 
 
@@ -102,11 +102,8 @@ class _Reader:
         if settings.data and objects is not None:
             raise InputError("data: give files or Python objects, not both")
         if settings.data or objects is not None:
-            tables = (
-                [self.table(path, "train") for path in settings.data]
-                if objects is None
-                else [unzipped(table_from_python(objects))]
-            )
+            given = [table_from_python(objects)] if objects is not None else []
+            tables = list(map(unzipped, given or [self.table(path, "train") for path in settings.data]))
             source, target = pair_columns(tables[0], settings, lines=False)
             self.settings = replace(settings, source=(source,), target=(target,))
             return concatenate([paired(table, self.settings) for table in tables])
@@ -114,8 +111,7 @@ class _Reader:
             raise InputError(
                 "data: no data is given; name two files with --source FILE --target FILE, or a table with --data FILE"
             )
-        if settings.group:
-            raise SettingsError("group: it is a column, and files of lines have none; leave it out, or give a table")
+        self.check_group("source")
         pairs = zip(settings.source, settings.target, strict=True)
         return concatenate([self.lines(source, target, "train") for source, target in pairs])
 
@@ -125,12 +121,17 @@ class _Reader:
         if objects is not None:
             return paired(table_from_python(objects), self.settings)
         if all(lines):
-            if self.settings.group:
-                raise SettingsError(
-                    f"{name}_source: lines have no column {self.settings.group!r} of groups; give a table"
-                )
+            self.check_group(f"{name}_source")
             return self.lines(*lines, name)
         return paired(self.table(wanted, name), self.settings) if as_fraction(wanted) is None else None
+
+    def check_group(self, name: str) -> None:
+        """Lines have no other columns than the two."""
+        if self.settings.group not in ("", SOURCE, TARGET):
+            raise SettingsError(
+                f"group: files of lines have no column {self.settings.group!r}, and {name} names some; give source or "
+                "target (pairs with the same text stay together), or a table"
+            )
 
     def lines(self, source: str, target: str, split: str) -> Table:
         table = read_line_pairs(source, target, self.settings.encoding)
@@ -177,13 +178,16 @@ def _left_out(whole: Table, kept: Table) -> list[str]:
     ]
 
 
-def _leaks(parts: Parts) -> list[str]:
+def _leaks(parts: Parts, cut: tuple[bool, bool]) -> list[str]:
+    """Pairs whose source training has seen; where they were cut from it, how to keep equal sources together."""
     found = []
-    for name, table in (("validation", parts.valid), ("test", parts.test)):
+    sides = ("validation", parts.valid), ("test", parts.test)
+    for (name, table), was_cut in zip(sides, cut, strict=True):
         sources, pairs, rows = overlap(parts.train, table)
         if sources:
+            mend = "; --group source keeps equal sources on one side" if was_cut else ""
             found.append(
                 f"{sources:,} of {rows:,} {name} pairs have a source that is in the training data too, {pairs:,} with "
-                "the same target"
+                f"the same target{mend}"
             )
     return found
