@@ -76,7 +76,7 @@ def test_any_text_has_ids_that_end_once(symbols: dict[str, SentenceSymbols], uni
         assert ids.dtype == np.int64 and ids[-1] == END_ID and (ids[:-1] != END_ID).all()
         assert ((ids == UNK_ID) | (ids >= END_ID)).all() and ids.max() < len(symbols[unit])
         assert isinstance(symbols[unit].decode(ids), str)
-        assert len(symbols[unit].surfaces(text)) == len(ids) - 1
+        assert len(symbols[unit].surfaces(text)) == len(ids) - 1 == len(symbols[unit].labels(text)) - 1
 
     check()
 
@@ -178,6 +178,22 @@ def test_a_copy_from_pieces_is_the_whole_word_they_are_in(symbols: dict[str, Sen
     attention = np.eye(len(surfaces))[[surfaces.index("xylophone") + 1]]
     assert with_copies([UNK_ID], attention, surfaces, symbols["word"]) == "xylophone"
     assert with_copies([UNK_ID], attention, [JOINER + "x", JOINER + "yz"], symbols["char"]) in ("x", "yz")
+
+
+def test_an_answer_copies_nothing_from_beyond_what_was_read() -> None:
+    features = PairFeatures.fit(TABLE, PairSymbolSettings(unit="word", min_count=1), max_length=2)
+    attention = np.array([[0.1, 0.2, 0.7]])  # the last is the end, and the third word was cut
+    assert features.answer([UNK_ID], attention, "the zebra mat") == "zebra"
+    assert features.answer([UNK_ID]) == "<unk>" == features.answer([UNK_ID], np.zeros((1, 0)), "zebra")
+    assert features.source_labels("the zebra mat") == ["the", "zebra", "<end>"]
+
+
+def test_tokens_are_shown_as_they_are_read(symbols: dict[str, SentenceSymbols]) -> None:
+    assert symbols["word"].labels("The zebra, no.") == ["The", "zebra", ",", "no", ".", "<end>"]
+    assert symbols["char"].labels("a中") == ["a", "中", "<end>"]
+    assert "".join(symbols["bpe"].labels("The zebra")) == "The zebra<end>"
+    features = PairFeatures.fit(TABLE, PairSymbolSettings(unit="word", min_count=1))
+    assert features.target_labels(features.target.encode("chien, ?").tolist()) == ["chien", ",", "?", "<end>"]
 
 
 @pytest.mark.parametrize("joint", [True, False])

@@ -6,8 +6,8 @@
     for rows in plan_pairs(lengths_of(pairs), batch_size=0, batch_tokens=2500, rng=rng):
         batch = features.collate([pairs[row] for row in rows])
         batch.source, batch.target                          # Sequence [B, S], Sequence [B, T]: padded ids and lengths
-    features.target.decode(ids)                             # the text of an answer
-    with_copies(ids, attention, features.source.surfaces(text), features.target)
+    features.answer(ids, attention, source)                 # the text of an answer, unknown words copied
+    features.source_labels(source), features.target_labels(ids)  # what stands beside an attention picture
 
 Every text is encoded, whatever is in it, and ends with `END_ID`; the decoder begins with `BEGIN_ID`.
 """

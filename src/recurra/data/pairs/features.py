@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recurra.data.encoded import chosen_max_length, damaged, stored
 from recurra.data.pairs.bpe_dropout import BpeDropout
 from recurra.data.pairs.columns import SOURCE, TARGET
+from recurra.data.pairs.copying import with_copies
 from recurra.data.pairs.sentences import END_ID, PAD_ID, UNK_ID, SentenceSymbols, fit_sentences
 from recurra.data.pairs.words import words_of
 from recurra.data.table import Table
@@ -159,6 +160,28 @@ class PairFeatures:
     def collate_sources(self, pairs: Rows[EncodedPair]) -> Sequence:
         """The sources alone, [B, S], to be answered."""
         return _sequence([pair.source for pair in pairs])
+
+    def answer(self, ids: Rows[int], attention: NDArray[Any] | None = None, source: str = "") -> str:
+        """The text of an answer.
+
+        Args:
+            ids: [T] of its tokens.
+            attention: [T, S] of each over the source's tokens, where unknown words are to be copied; None: they are
+                not.
+            source: the text that was answered.
+        """
+        if attention is None or not attention.shape[-1] or UNK_ID not in ids:
+            return self.target.decode(ids)
+        return with_copies(ids, attention, self.source.surfaces(source)[: self.max_length], self.target)
+
+    def source_labels(self, source: str) -> list[str]:
+        """How the tokens of a source that are read are shown, the end among them: one for each step of attention."""
+        labels = self.source.labels(source)
+        return labels if len(labels) - 1 <= self.max_length else [*labels[: self.max_length], labels[-1]]
+
+    def target_labels(self, ids: Iterable[int]) -> list[str]:
+        """How the tokens of an answer are shown."""
+        return [self.target.names[i] for i in ids]
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads, `tokenizer_json` apart."""

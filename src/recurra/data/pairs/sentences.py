@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.encoded import damaged, stored
-from recurra.data.pairs.words import joined, words_of
+from recurra.data.pairs.words import bare, joined, words_of
 from recurra.data.symbols.bpe import parts_of
 from recurra.data.symbols.kind import UNREADABLE, folded
 from recurra.data.symbols.raw_bytes import name_of
@@ -47,13 +47,13 @@ class SentenceSymbols:
     lowercase: bool = False
     tokenizer: BpeTokenizer | None = None
     names: tuple[str, ...] = field(init=False, repr=False)
-    """How each id is shown."""
+    """How each id is shown: words without their mark."""
     _ids: dict[str, int] = field(init=False, repr=False)
     _bytes: tuple[bytes, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         contents = tuple(map(bytes_of_token, self.tokens)) if self.unit == "bpe" else ()
-        shown = map(name_of, contents) if self.unit == "bpe" else self.tokens
+        shown = map(name_of, contents) if self.unit == "bpe" else map(bare, self.tokens)
         object.__setattr__(self, "names", (*RESERVED, *shown))
         object.__setattr__(self, "_ids", {token: i for i, token in enumerate(self.tokens, len(RESERVED))})
         object.__setattr__(self, "_bytes", contents)
@@ -115,6 +115,12 @@ class SentenceSymbols:
                     left -= len(next(pieces))
                     found.append(word)
         return found
+
+    def labels(self, text: str) -> list[str]:
+        """How the tokens of a text are shown, its end among them: by their names, and unknown ones as they stand."""
+        ids = self.encode(text).tolist()
+        own = self.surfaces(text) if UNK_ID in ids else []
+        return [bare(own[at]) if i == UNK_ID else self.names[i] for at, i in enumerate(ids)]
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads, `tokenizer_json` apart."""
