@@ -70,12 +70,13 @@ def reductions(spoken: Sequence[Speech]) -> PlayPairs:
 
 
 def headline(sentence: str) -> str:
-    """The first six words that say something, in capital letters: articles, pronouns and auxiliaries are left out.
+    """The first six words that say something: articles, pronouns and auxiliaries are left out, and signs.
 
-    Before we proceed any further, hear me speak → BEFORE PROCEED ANY FURTHER HEAR SPEAK
+    If we proceed any further, hear me speak → Proceed any further hear speak
     """
     kept = [word for word in WORD.findall(sentence) if word.lower() not in LEFT_OUT]
-    return " ".join(kept[:HEADLINE_WORDS]).upper()
+    short = " ".join(kept[:HEADLINE_WORDS])
+    return short[:1].upper() + short[1:]
 
 
 def _columns(rows: list[tuple[str, str, int]]) -> PlayPairs:
