@@ -44,7 +44,7 @@ from recurra.run import (
     save_beginning,
     save_end,
 )
-from recurra.settings.groups import DataSettings, as_fraction
+from recurra.settings.groups import DataSettings
 from recurra.settings.names import check_task
 from recurra.settings.options import flat
 from recurra.settings.tasks import ManyToOneSettings, TaskSettings
@@ -97,7 +97,7 @@ def train(
         Interrupted: SIGINT, SIGTERM or SIGHUP came.
     """
     check_task(task_name)
-    settings = _with_whole_paths(settings)
+    settings = with_whole_paths(settings, given.data is not None)
     settings.check()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopping_at_once(lambda: NOTHING_SAVED))
@@ -147,7 +147,7 @@ def try_out(
     Args and Raises: as of `train`, `out` being only looked at.
     """
     check_task(task_name)
-    settings = _with_whole_paths(settings)
+    settings = with_whole_paths(settings, given.data is not None)
     settings.check()
     if several():
         raise SettingsError("dry_run: it measures one process; start it without torchrun")
@@ -424,21 +424,16 @@ def _start(settings: TaskSettings, device: torch.device) -> Task | None:
     return load_run(Path(settings.training.init), device).parts if settings.training.init else None
 
 
-def _with_whole_paths(settings: TaskSettings) -> TaskSettings:
-    """Files by absolute path: the run is then the same from every working directory."""
+def with_whole_paths(settings: TaskSettings, objects: bool = False) -> TaskSettings:
+    """Files by absolute path: the run is then the same from every working directory.
 
-    def whole(value: str) -> str:
-        return value if as_fraction(value) is not None else str(Path(value).absolute())
-
-    data, init = settings.data, settings.training.init
+    Args:
+        objects: whether the training data come as Python objects.
+    """
+    init = settings.training.init
     settings = replace(
         settings,
-        data=replace(
-            data,
-            data=tuple(str(Path(path).absolute()) for path in data.data),
-            valid=whole(data.valid),
-            test=whole(data.test),
-        ),
+        data=settings.data.with_whole_paths(objects),
         training=replace(settings.training, init=init and str(Path(init).absolute())),
     )
     if isinstance(settings, ManyToOneSettings) and settings.text.embeddings:
