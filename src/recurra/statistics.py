@@ -132,7 +132,12 @@ def sign_flip_test(first: ArrayLike, second: ArrayLike, seed: int = 0) -> float:
 
 
 def bootstrap_interval(
-    values: ArrayLike, statistic: Statistic | None = None, *, level: float = 0.95, seed: int = 0, samples: int = RESAMPLES
+    values: ArrayLike,
+    statistic: Statistic | None = None,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+    samples: int = RESAMPLES,
 ) -> Interval:
     """A statistic of many rows with its bootstrap interval, bias-corrected and accelerated (BCa).
 
