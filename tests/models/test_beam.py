@@ -72,7 +72,7 @@ def enumerate_texts(
     for number, text in enumerate(texts):
         n = len(text) + 1
         lp = ((5 + n) / 6) ** options.length_penalty if options.length_norm == "gnmt" else n**options.length_penalty
-        score = float(scored.log_probability[number]) / lp
+        score = float(scored.log_probability[number].detach()) / lp
         if options.coverage_penalty:
             covered = scored.attention[number, :n, : int(lengths[row])].sum(0).tolist()
             score += options.coverage_penalty * sum(math.log(min(one, 1.0)) for one in covered)

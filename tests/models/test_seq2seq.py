@@ -524,13 +524,11 @@ def test_halves_that_do_not_fit_are_refused() -> None:
         model.decoder.initial_state(Sequence(torch.zeros(2, 3, 5), torch.tensor([3, 3])))
 
 
-@pytest.mark.parametrize("variant", [{"attention": "general"}, {"attention": "additive", "cell": "gru"}])
-def test_a_tiny_model_learns_to_reverse_strings_of_digits(variant: dict[str, Any]) -> None:
+def test_a_tiny_model_learns_to_reverse_strings_of_digits() -> None:
     from recurra.models import greedy_search
 
     torch.manual_seed(0)
-    options = {"cell": "lstm", **variant}
-    model = make_seq2seq(options.pop("cell"), 13, 13, 32, 32, encoder_size=16, **options)
+    model = make_seq2seq("lstm", 13, 13, 32, 32, encoder_size=16)
     generator = torch.Generator().manual_seed(0)
 
     def draw_pairs(rows: int) -> tuple[Tensor, ...]:
@@ -541,10 +539,10 @@ def test_a_tiny_model_learns_to_reverse_strings_of_digits(variant: dict[str, Any
         return source, lengths, reversed_, lengths + 1
 
     optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
-    for step in range(400):
+    for step in range(300):
         for group in optimiser.param_groups:
-            group["lr"] = 0.01 * (1 - step / 400)
-        loss = model.loss(*draw_pairs(64))
+            group["lr"] = 0.01 * (1 - step / 300)
+        loss = model.loss(*draw_pairs(48))
         optimiser.zero_grad()
         (loss.nats / loss.targets).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -186,21 +186,21 @@ def _advance(
     left = open_.nonzero()[:, 0]
     parent, chosen = parent[left], chosen[left]
     rows = (left[:, None] * k + parent).flatten()
-    everyone = left.numel() == n
-    memory = live.state.memory if everyone else select(live.state.memory, left)
+    going = left.numel()
+    memory = live.state.memory if going == n else select(live.state.memory, left)
     state = DecoderState(memory, select(live.state.layers, rows), live.state.fed[rows])
-    going = _Live(
+    live = _Live(
         live.source[left],
         live.limits[left],
         state,
-        torch.cat([live.spoken.flatten(0, 1)[rows].view(-1, k, length), chosen[..., None]], 2),
+        torch.cat([live.spoken.flatten(0, 1)[rows].view(going, k, length), chosen[..., None]], 2),
         following[left],
-        attended.flatten(0, 1)[rows].view(-1, k, length + 1, attended.shape[3]),
-        coverage.flatten(0, 1)[rows].view(-1, k, coverage.shape[2]),
+        attended.flatten(0, 1)[rows].view(going, k, length + 1, attended.shape[3]),
+        coverage.flatten(0, 1)[rows].view(going, k, coverage.shape[2]),
         count[left],
         best[left],
     )
-    return going, chosen.flatten(), ended
+    return live, chosen.flatten(), ended
 
 
 def _settled(likeliest: Tensor, worst: Tensor, limits: Tensor, options: SearchOptions) -> Tensor:
