@@ -137,6 +137,7 @@ def _advance(
     n, k, length = live.spoken.shape
     vocabulary = logits.shape[1]
     limits = live.limits.repeat_interleave(k)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     normalizer = logits.logsumexp(1).double()
     if not bool(normalizer.isfinite().all()):
         raise WorkError("search: the logits are not finite numbers; the weights are damaged, or training diverged")

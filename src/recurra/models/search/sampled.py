@@ -100,6 +100,7 @@ def sample_search(
         while live.numel():
             length = spoken.shape[1]
             (logits, weights), now = steps.step(read, now)
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             allowed = forbid(logits, spoken, limit, options, eos_id, begun.without)
             draws = torch.zeros(len(live), dtype=torch.float64, device=device)
             if temperature:

@@ -17,7 +17,7 @@ from recurra.nn.door import enter
 from recurra.nn.recurrent_steps import RecurrentSteps
 from recurra.sequence import Sequence
 from recurra.settings.names import AttentionName
-from recurra.state import State
+from recurra.state import State, check_state
 
 Advance = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
@@ -93,7 +93,10 @@ class AttentiveLayers(nn.Module):
     def initial_state(self, memory: Sequence, start: RecurrentState | None) -> DecoderState:
         """The state before the first step."""
         rows = memory.batch_size
-        layers = self.layers.initial_state(rows) if start is None else start
+        layers = self.layers.initial_state(rows)
+        if start is not None:
+            check_state(start, layers, "Decoder, start")
+            layers = start
         attended: State = NoMemory()
         hidden = _top_hidden(layers)
         like = memory.values

@@ -88,7 +88,9 @@ class Bridge(nn.Module):
                 if summary is None:
                     summary = self._summary(self.pooling(outputs, lengths)[0])
                 given = summary
-            layers[part.layer] = layers[part.layer]._replace(**{part.name: torch.tanh(of_part(given))})
+            layer = layers[part.layer]
+            made = torch.tanh(of_part(given)).to(getattr(layer, part.name).dtype)  # a state keeps its dtype
+            layers[part.layer] = layer._replace(**{part.name: made})
         return RecurrentState(tuple(layers))
 
     def _joint(self, own: tuple[Tensor, ...]) -> Tensor:

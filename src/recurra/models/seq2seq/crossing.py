@@ -16,6 +16,7 @@ from recurra.nn import Noise, RecurrentState
 from recurra.nn.attention import AttentionMemory
 from recurra.nn.noise import DirectionNoise, LayerNoise, dropout_mask
 from recurra.sequence import Sequence, valid_mask
+from recurra.state import check_state
 
 
 class CrossingLayer(nn.Module):
@@ -126,7 +127,10 @@ class CrossingLayers(nn.Module):
         """The state before the first step; `start` carries memories of earlier steps."""
         readable = memory.mask()
         values = memory.values.masked_fill(~readable[..., None], 0.0)
-        layers = self._first(memory.batch_size) if start is None else start
+        layers = self._first(memory.batch_size)
+        if start is not None:
+            check_state(start, layers, "Decoder, start")
+            layers = start
         attended = tuple(one.memory(values, readable) for one in self._each())
         return DecoderState(attended, layers, memory.values.new_zeros(memory.batch_size, 0))
 
