@@ -5,7 +5,8 @@
 characters: the last tenth of the text is validation. Ours: `recurra train model` by its defaults for so many seconds;
     beside it the plain script, 384 hidden, 24 rows, windows of 128, for as many.
 words: the validation split of WikiText-2, cut 90/10 by lines. Ours and the plain script have equal sizes, symbols and
-    seconds; the plain script's best epoch counts.
+    seconds, counted on the clock of one thread, so that other work on the machine costs neither of them anything;
+    the plain script's best epoch counts.
 best: characters once more, with dropouts, for hours (not part of a run of all).
 
 Every model is scored with its state carried in one pass over the validation text, and on cold windows of 256 symbols.
@@ -19,6 +20,8 @@ import json
 import math
 import statistics
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +96,38 @@ def words(folder: Path, seeds: int, seconds: float) -> dict[str, Any]:
     text = gzip.decompress(data.find("wikitext2/valid.txt.gz").read_bytes()).decode()
     train, valid = cut(text, folder, by_lines=True)
     rows: dict[str, list[dict[str, float]]] = {"recurra": [], "plain": []}
+    torch.set_num_threads(1)
+    steps = int(seconds / seconds_a_step(folder))
     for seed in range(seeds):
-        rows["recurra"].append(ours(folder, seed, {"max_time": seconds, **WORDS}))
-        rows["plain"].append(beside(train, valid, PLAIN_WORDS, seconds, seed, keep_best=True, unit="word"))
+        began = time.process_time()
+        rows["recurra"].append(ours(folder, seed, {**WORDS, "threads": 1, "max_steps": steps}))
+        rows["recurra"][-1]["seconds"] = time.process_time() - began  # with reading, evaluations, n-grams and report
+        rows["plain"].append(
+            beside(train, valid, PLAIN_WORDS, seconds, seed, keep_best=True, unit="word", clock=time.process_time)
+        )
     found = told("words", rows)
     perplexities = [statistics.mean(math.exp(row["carried"]) for row in rows[name]) for name in ("recurra", "plain")]
     found["ratio of perplexities"] = perplexities[0] / perplexities[1]
     print(f"words: perplexity {perplexities[0]:.1f} beside {perplexities[1]:.1f}: {found['ratio of perplexities']:.3f}")
     return found
+
+
+def seconds_a_step(folder: Path, few: int = 20, many: int = 60) -> float:
+    """Of ours, on the thread's own clock: what a longer training costs more than a shorter one."""
+    took = []
+    for steps in (few, many):
+        began = time.process_time()
+        recurra.train(
+            "model",
+            data=folder / "train.txt",
+            valid=folder / "valid.txt",
+            test=folder / "valid.txt",
+            out=folder / "short",
+            overwrite=True,
+            **{**WORDS, "threads": 1, "max_steps": steps},
+        )
+        took.append(time.process_time() - began)
+    return (took[1] - took[0]) / (many - few)
 
 
 def best(folder: Path, seeds: int, seconds: float) -> dict[str, Any]:
@@ -142,12 +169,22 @@ def ours(folder: Path, seed: int, settings: dict[str, Any]) -> dict[str, float]:
 
 
 def beside(
-    train: str, valid: str, settings: dict[str, Any], seconds: float, seed: int, *, keep_best: bool, unit: str = "char"
+    train: str,
+    valid: str,
+    settings: dict[str, Any],
+    seconds: float,
+    seed: int,
+    *,
+    keep_best: bool,
+    unit: str = "char",
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     """One training by the plain script, over the symbols that Recurra learns from the same text."""
     symbols = fit_symbols([train], unit, vocabulary_size=20_000)
     texts = [torch.from_numpy(symbols.encode(text).astype("int64")) for text in (train, valid)]
-    model, found = plain.train(*texts, len(symbols), seconds=seconds, seed=seed, keep_best=keep_best, **settings)
+    model, found = plain.train(
+        *texts, len(symbols), seconds=seconds, seed=seed, keep_best=keep_best, clock=clock, **settings
+    )
     return {
         "carried": found["loss"],
         "cold": plain.cold(model, texts[1]),

@@ -41,12 +41,14 @@ def train(
     lr: float,
     seed: int,
     keep_best: bool,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[PlainLanguageModel, dict[str, float]]:
     """Train for some seconds, evaluations apart.
 
     Args:
         text, valid: [N] int64.
         keep_best: the loss on validation text is looked at after every epoch, and the lowest is what counts.
+        clock: what the seconds are read from.
     """
     torch.manual_seed(seed)
     model = PlainLanguageModel(vocabulary, embedding, hidden)
@@ -57,7 +59,7 @@ def train(
     while spent < seconds:
         state = None
         for first in range(0, length - 1, window):
-            began = time.perf_counter()
+            began = clock()
             given = side_by_side[:, first : first + window + 1]
             for group in optimiser.param_groups:
                 group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * min(1.0, spent / seconds)))
@@ -68,7 +70,7 @@ def train(
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
-            spent, steps = spent + time.perf_counter() - began, steps + 1
+            spent, steps = spent + clock() - began, steps + 1
             if spent >= seconds:
                 break
         if keep_best or spent >= seconds:

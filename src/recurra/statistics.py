@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,8 @@ Statistic = Callable[[NDArray[np.float64]], float]
 """A number of rows: from [N] or [N, …] values, resampled along the first dimension."""
 
 
-class Interval(NamedTuple):
+@dataclass(frozen=True)
+class Interval:
     """A value with its interval; `low` and `high` are NaN where nothing can be said, as of one seed.
 
     mean: or the statistic of all rows. count: values it is of.
@@ -46,7 +47,8 @@ class Interval(NamedTuple):
         return math.isfinite(self.low) and math.isfinite(self.high)
 
 
-class Paired(NamedTuple):
+@dataclass(frozen=True)
+class Paired:
     """The difference of pairs, second minus first: its mean and interval, and the p-value of no difference.
 
     p is NaN where there are fewer than two pairs.
@@ -93,7 +95,8 @@ def paired_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) 
         ValueError: there are no pairs, or the counts differ.
     """
     differences = _differences(first, second)
-    mean, low, high, count = mean_interval(differences, level)
+    found = mean_interval(differences, level)
+    mean, low, high, count = found.mean, found.low, found.high, found.count
     if count < 2 or not math.isfinite(mean):
         return Paired(mean, low, high, math.nan, count)
     spread = float(differences.std(ddof=1))
