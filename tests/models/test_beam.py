@@ -21,7 +21,7 @@ from recurra.models import (
     sample_search,
     score_targets,
 )
-from recurra.models.search.rules import repeating
+from recurra.models.search.rules import largest, repeating
 from recurra.state import select
 
 V, BOS, EOS = 5, 1, 2
@@ -44,7 +44,7 @@ def build(options: dict[str, Any], seed: int = 0, vocabulary: int = V) -> Seq2Se
     with torch.no_grad():
         for parameter in model.parameters():  # far from uniform, so that hypotheses differ
             parameter.add_(torch.randn_like(parameter), alpha=0.8)
-    return model
+    return model.requires_grad_(False)
 
 
 def sources(rows: int = 4, seed: int = 1) -> tuple[Tensor, Tensor]:
@@ -72,7 +72,7 @@ def enumerate_texts(
     for number, text in enumerate(texts):
         n = len(text) + 1
         lp = ((5 + n) / 6) ** options.length_penalty if options.length_norm == "gnmt" else n**options.length_penalty
-        score = float(scored.log_probability[number].detach()) / lp
+        score = float(scored.log_probability[number]) / lp
         if options.coverage_penalty:
             covered = scored.attention[number, :n, : int(lengths[row])].sum(0).tolist()
             score += options.coverage_penalty * sum(math.log(min(one, 1.0)) for one in covered)
@@ -194,6 +194,19 @@ def test_a_wider_beam_that_is_certain_never_finds_worse_than_greedy_would_end() 
     greedy = greedy_search(model.decoder, state, **ids, options=rules)
     wide = beam_search(model.decoder, state, **ids, beam_size=300, options=rules, stop="certain")
     assert all(best.score >= one.score - 1e-12 for one, (best,) in zip(greedy, wide, strict=True))
+
+
+@pytest.mark.parametrize("vocabulary", [5, 640, 1000, 1279, 6000])
+def test_the_largest_of_many_are_those_of_topk(vocabulary: int) -> None:
+    scores = torch.randn(7, vocabulary, generator=torch.Generator().manual_seed(vocabulary))
+    scores[0, -3:] = 9.0 + torch.arange(3)  # behind the last whole block
+    scores[1] = -torch.inf
+    scores[1, 4] = 0.0
+    for count in (1, 3, 5):
+        values, places = largest(scores, count)
+        assert torch.equal(values, scores.topk(count).values)
+        assert torch.equal(values, scores.gather(1, places))
+        assert all(len(set(row)) == count for row in places[[0, 2, 3, 4, 5, 6]].tolist())
 
 
 def test_no_n_gram_comes_twice_and_lengths_hold() -> None:
@@ -329,7 +342,7 @@ def test_damaged_weights_and_dropouts_are_told() -> None:
 
 
 def test_a_search_moves_only_as_much_of_a_transformers_past_as_there_can_be() -> None:
-    from recurra.models.seq2seq.decoder import with_reach
+    from recurra.models.seq2seq.steps import with_reach
 
     model = build({"cell": "transformer"})
     state = model.begin(*sources())

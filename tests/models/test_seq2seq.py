@@ -13,7 +13,7 @@ from recurra import laws
 from recurra.cells import CELLS
 from recurra.errors import InputError, SettingsError, ShapeError
 from recurra.models import Decoder, DecoderSteps, Encoder, Seq2Seq, make_seq2seq
-from recurra.models.seq2seq.decoder import side_by_side
+from recurra.models.seq2seq.steps import side_by_side
 from recurra.sequence import Sequence
 from recurra.state import select
 
@@ -551,6 +551,29 @@ def test_a_tiny_model_learns_to_reverse_strings_of_digits() -> None:
     found = greedy_search(model.eval().decoder, model.begin(source, lengths), bos_id=model.bos_id, eos_id=model.eos_id)
     wanted = [row[: length - 1].tolist() for row, length in zip(target, target_lengths.tolist(), strict=True)]
     assert [one.tokens.tolist() for one in found] == wanted
+
+
+@pytest.mark.parametrize("variant", [*ORDERS, {"cell": "transformer"}], ids=lambda v: "-".join(map(str, v.values())))
+def test_under_autocast_the_loss_is_that_of_float32_to_its_rounding(variant: dict[str, Any]) -> None:
+    model = build(variant).float()
+    source, source_lengths, target, target_lengths = batch()
+    plain = model.loss(source, source_lengths, target, target_lengths).nats
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = model.loss(source, source_lengths, target, target_lengths).nats
+        stepwise = model.loss(source, source_lengths, target, target_lengths, teacher_forcing=0.0).nats
+    assert rounded.dtype == torch.float32 and bool(stepwise.isfinite())
+    assert float(rounded.detach()) == pytest.approx(float(plain.detach()), rel=0.02)  # bfloat16 has 8 bits
+
+
+def test_a_first_state_of_another_decoder_is_refused() -> None:
+    model, other = build({"cell": "transformer"}), build({})
+    source, source_lengths, _, _ = batch()
+    outputs, _ = model.encoder(source, source_lengths)
+    start = other.begin(source, source_lengths).layers
+    with pytest.raises(ShapeError, match=r"Decoder, start: state\.layers\.0 is LSTMState\(hidden, cell\), expected"):
+        model.decoder.initial_state(Sequence(outputs, source_lengths), start)
+    with pytest.raises(ShapeError, match=r"state\.layers\.0\.hidden has shape \[3, 4\], expected \[2, 4\]"):
+        other.decoder.initial_state(Sequence(torch.zeros(2, 5, 6).double(), torch.tensor([5, 5])), start)
 
 
 def test_a_row_of_a_state_can_be_taken_out_and_goes_on_as_before() -> None:

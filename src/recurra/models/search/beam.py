@@ -10,10 +10,10 @@ from torch import Tensor
 from recurra.errors import SettingsError, WorkError
 from recurra.models.search.found import Found
 from recurra.models.search.options import SearchOptions, Stop
-from recurra.models.search.rules import forbid, length_divisor, worth
+from recurra.models.search.rules import forbid, largest, length_divisor, worth
 from recurra.models.search.start import Begun, begin_search
 from recurra.models.seq2seq import Decoder, DecoderState, DecoderSteps
-from recurra.models.seq2seq.decoder import side_by_side, with_reach
+from recurra.models.seq2seq.steps import with_reach
 from recurra.settings.names import check_name
 from recurra.state import select
 
@@ -21,7 +21,7 @@ PLAIN = SearchOptions()
 
 
 class _Live(NamedTuple):
-    """The hypotheses that go on, k of each of n sources; n · k rows side by side.
+    """The hypotheses that go on, k of each of n sources, and one before the first step; n · k rows side by side.
 
     source [n]: which of the given ones. limits [n]. state: of n rows in its memory, n · k in the rest. spoken
     [n, k, t]; log_probability [n, k] float64, −∞ where there is no such hypothesis. attention [n, k, t, S];
@@ -38,6 +38,15 @@ class _Live(NamedTuple):
     coverage: Tensor
     ended: Tensor
     best: Tensor
+
+
+class _Continuations(NamedTuple):
+    """The best hypotheses with one token more, [n, C] each, the best first: log_probability float64, −∞ where there is
+    none; parent: which of the k it goes on from; token: the one more."""
+
+    log_probability: Tensor
+    parent: Tensor
+    token: Tensor
 
 
 class _Ended(NamedTuple):
@@ -100,108 +109,128 @@ def beam_search(
     with torch.inference_mode():
         begun = begin_search(decoder, state, eos_id, options, limits)
         reach = int(begun.limits.max()) + 1 if begun.rows else 0
-        live = _begin(begun, with_reach(state, reach), beam_size, n_best, attention)
-        tokens = torch.full_like(begun.limits, bos_id).repeat_interleave(beam_size)
+        live = _begin(begun, with_reach(state, reach), n_best, attention)
+        tokens = torch.full_like(begun.limits, bos_id)
         finished: list[_Ended] = []
         while live.source.numel():
             output, moved = steps.step(tokens, live.state)
             live = live._replace(state=moved)
-            live, tokens, ended = _advance(live, output.logits, output.attention, begun, options, eos_id, stop)
+            best = _continuations(live, output.logits, begun, options, eos_id, beam_size)
+            live, tokens, ended = _advance(live, best, output.attention, options, eos_id, beam_size, stop)
             if ended.source.numel():
                 finished.append(ended)
         return _collect(finished, begun.rows, n_best)
 
 
-def _begin(begun: Begun, state: DecoderState, beam_size: int, n_best: int, attention: bool) -> _Live:
-    rows, reach, device = begun.rows, begun.reach, begun.limits.device
-    log_probability = torch.full((rows, beam_size), -torch.inf, dtype=torch.float64, device=device)
-    log_probability[:, 0] = 0.0  # all k are the same before the first step
-    kept = reach if attention else 0
+def _begin(begun: Begun, state: DecoderState, n_best: int, attention: bool) -> _Live:
+    """One hypothesis a source, of no token; the first step makes k of it."""
+    rows, device = begun.rows, begun.limits.device
     return _Live(
         torch.arange(rows, device=device),
         begun.limits,
-        side_by_side(state, beam_size),
-        torch.empty(rows, beam_size, 0, dtype=torch.int64, device=device),
-        log_probability,
-        torch.empty(rows, beam_size, 0, kept, device=device, dtype=begun.dtype),
-        begun.coverage[:, None].expand(-1, beam_size, -1),
+        state,
+        torch.empty(rows, 1, 0, dtype=torch.int64, device=device),
+        torch.zeros(rows, 1, dtype=torch.float64, device=device),
+        torch.empty(rows, 1, 0, begun.reach if attention else 0, device=device, dtype=begun.dtype),
+        begun.coverage[:, None],
         torch.zeros(rows, dtype=torch.int64, device=device),
         torch.full((rows, n_best), -torch.inf, dtype=torch.float64, device=device),
     )
 
 
+def _continuations(
+    live: _Live, logits: Tensor, begun: Begun, options: SearchOptions, eos_id: int, beam_size: int
+) -> _Continuations:
+    """The best of each source, twice as many as go on: so many could end that others are needed in their place.
+
+    Raises:
+        WorkError: the logits are not finite.
+    """
+    n, k, _ = live.spoken.shape
+    limits = live.limits.repeat_interleave(k)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    allowed = forbid(logits, live.spoken.flatten(0, 1), limits, options, eos_id, begun.without)
+    wide = min(2 * beam_size, logits.shape[1])  # of one hypothesis no more can be among the best of its source
+    own, token = largest(allowed, wide)
+    highest = own[:, :1] if allowed is logits else logits.amax(1, keepdim=True)
+    own = (own - highest).double()
+    own = own - logits.sub_(highest).exp_().sum(1, keepdim=True).log()  # in place: nobody reads these logits again
+    if not bool(own[:, 0].isfinite().all()):
+        raise WorkError("search: the logits are not finite numbers; the weights are damaged, or training diverged")
+    total = (own.view(n, k, wide) + live.log_probability[..., None]).flatten(1)
+    log_probability, place = total.topk(min(2 * beam_size, k * wide), dim=1)
+    return _Continuations(log_probability, place // wide, token.view(n, k * wide).gather(1, place))
+
+
 def _advance(
-    live: _Live, logits: Tensor, weights: Tensor, begun: Begun, options: SearchOptions, eos_id: int, stop: Stop
+    live: _Live, best: _Continuations, weights: Tensor, options: SearchOptions, eos_id: int, beam_size: int, stop: Stop
 ) -> tuple[_Live, Tensor, _Ended]:
     """One step further: what goes on, the token that each row reads next, and what ended."""
     n, k, length = live.spoken.shape
-    vocabulary = logits.shape[1]
-    limits = live.limits.repeat_interleave(k)
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    normalizer = logits.logsumexp(1).double()
-    if not bool(normalizer.isfinite().all()):
-        raise WorkError("search: the logits are not finite numbers; the weights are damaged, or training diverged")
-    allowed = forbid(logits, live.spoken.flatten(0, 1), limits, options, eos_id, begun.without)
-    # of each hypothesis no more than the 2 k best can be among the 2 k best of its source
-    own, token = allowed.topk(min(2 * k, vocabulary), dim=1)
-    scores = (own.double() - normalizer[:, None]).view(n, k, -1) + live.log_probability[..., None]
-    wide = own.shape[1]
-    total, place = scores.flatten(1).topk(min(2 * k, k * wide), dim=1)  # [n, 2 k]
-    parent = place // wide
-    chosen = token.view(n, k * wide).gather(1, place)
-    possible = total > -torch.inf
-    ends = possible & (chosen == eos_id)
-
-    attended = torch.cat([live.attention, weights.view(n, k, 1, -1)[..., : live.attention.shape[3]]], 2)
-    coverage = live.coverage
-    if coverage.shape[2]:
-        coverage = coverage + weights.view(n, k, -1)
-    rank = torch.arange(total.shape[1], device=total.device)
-    kept = ends & (rank < k)
-    row, column = kept.nonzero(as_tuple=True)
-    origin = parent[row, column]
-    covered = coverage[row, origin] if coverage.shape[2] else None
-    log_probability = total[row, column]
-    score = worth(log_probability, length + 1, covered, options)
-    ended = _Ended(live.source[row], live.spoken[row, origin], score, log_probability, attended[row, origin])
-    of_place = torch.full_like(total, -torch.inf)
-    of_place[row, column] = score
-    best = torch.cat([live.best, of_place], 1).topk(live.best.shape[1], 1).values
-    count = live.ended + kept.sum(1)
-
-    # the first k that do not end, in their order
-    goes_on = possible & ~ends
-    order = torch.where(goes_on, rank, rank + total.shape[1]).argsort(1)[:, :k]
-    missing = k - order.shape[1]
-    if missing:  # a vocabulary too small for 2 k continuations
-        order = torch.cat([order, order[:, :1].expand(-1, missing)], 1)
-    following = total.gather(1, order)
-    following = torch.where(goes_on.gather(1, order), following, -torch.inf)
-    if missing:
-        following[:, k - missing :] = -torch.inf
-    parent, chosen = parent.gather(1, order), chosen.gather(1, order)
-
-    open_ = (following[:, 0] > -torch.inf) & ~_settled(following[:, 0], best[:, -1], live.limits, options)
-    if stop == "enough":
-        open_ = open_ & (count < k)
-    left = open_.nonzero()[:, 0]
-    parent, chosen = parent[left], chosen[left]
-    rows = (left[:, None] * k + parent).flatten()
-    going = left.numel()
-    memory = live.state.memory if going == n else select(live.state.memory, left)
-    state = DecoderState(memory, select(live.state.layers, rows), live.state.fed[rows])
-    live = _Live(
-        live.source[left],
-        live.limits[left],
-        state,
-        torch.cat([live.spoken.flatten(0, 1)[rows].view(going, k, length), chosen[..., None]], 2),
-        following[left],
-        attended.flatten(0, 1)[rows].view(going, k, length + 1, attended.shape[3]),
-        coverage.flatten(0, 1)[rows].view(going, k, coverage.shape[2]),
-        count[left],
-        best[left],
+    weights = weights.view(n, k, -1)
+    live = live._replace(attention=torch.cat([live.attention, weights[:, :, None, : live.attention.shape[3]]], 2))
+    if live.coverage.shape[2]:
+        live = live._replace(coverage=live.coverage + weights)
+    rank = torch.arange(best.token.shape[1], device=best.token.device)
+    possible = best.log_probability > -torch.inf
+    ends = possible & (best.token == eos_id)
+    row, column = (ends & (rank < beam_size)).nonzero(as_tuple=True)
+    parent = best.parent[row, column]
+    log_probability = best.log_probability[row, column]
+    coverage = live.coverage[row, parent] if live.coverage.shape[2] else None
+    score = worth(log_probability, length + 1, coverage, options)
+    ended = _Ended(live.source[row], live.spoken[row, parent], score, log_probability, live.attention[row, parent])
+    scores = torch.full_like(best.log_probability, -torch.inf)
+    scores[row, column] = score
+    live = live._replace(
+        ended=live.ended + (ends & (rank < beam_size)).sum(1),
+        best=torch.cat([live.best, scores], 1).topk(live.best.shape[1], 1).values,
     )
-    return live, chosen.flatten(), ended
+    live, tokens = _go_on(live, best, possible & ~ends, options, beam_size, stop)
+    return live, tokens, ended
+
+
+def _go_on(
+    live: _Live, best: _Continuations, goes_on: Tensor, options: SearchOptions, beam_size: int, stop: Stop
+) -> tuple[_Live, Tensor]:
+    """The first k continuations that go on, of the sources that are not done; and their tokens, row by row."""
+    n, k, _ = live.spoken.shape
+    rank = torch.arange(goes_on.shape[1], device=goes_on.device)
+    order = torch.where(goes_on, rank, rank + len(rank)).argsort(1)[:, :beam_size]
+    log_probability = torch.where(goes_on, best.log_probability, -torch.inf).gather(1, order)
+    if order.shape[1] < beam_size:  # a vocabulary too small for so many: the first again, as none
+        missing = beam_size - order.shape[1]
+        order = torch.cat([order, order[:, :1].expand(-1, missing)], 1)
+        log_probability = torch.nn.functional.pad(log_probability, (0, missing), value=-torch.inf)
+    likeliest = log_probability[:, 0]
+    is_open = (likeliest > -torch.inf) & ~_settled(likeliest, live.best[:, -1], live.limits, options)
+    if stop == "enough":
+        is_open &= live.ended < beam_size
+    left = is_open.nonzero()[:, 0]
+    going = left.numel()
+    order = order[left]
+    tokens = best.token[left].gather(1, order)
+    rows = (left[:, None] * k + best.parent[left].gather(1, order)).flatten()
+    memory = live.state.memory if going == n else select(live.state.memory, left)
+
+    def moved(of_hypotheses: Tensor) -> Tensor:
+        """[n, k, …] → those that go on [going, beam_size, …]."""
+        return of_hypotheses.flatten(0, 1)[rows].view(going, beam_size, *of_hypotheses.shape[2:])
+
+    return (
+        _Live(
+            live.source[left],
+            live.limits[left],
+            DecoderState(memory, select(live.state.layers, rows), live.state.fed[rows]),
+            torch.cat([moved(live.spoken), tokens[..., None]], 2),
+            log_probability[left],
+            moved(live.attention),
+            moved(live.coverage),
+            live.ended[left],
+            live.best[left],
+        ),
+        tokens.flatten(),
+    )
 
 
 def _settled(likeliest: Tensor, worst: Tensor, limits: Tensor, options: SearchOptions) -> Tensor:

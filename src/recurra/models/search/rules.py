@@ -7,6 +7,7 @@ from torch import Tensor
 
 from recurra.models.search.options import SearchOptions
 
+BLOCK = 64  # tokens
 LEAST_COVERED = 1e-10  # log of nothing would forbid a hypothesis; of this much it costs 23 β
 
 
@@ -51,6 +52,25 @@ def repeating(spoken: Tensor, size: int, vocabulary_size: int) -> Tensor:
         # what does not come again is noted in a column that nobody reads
         found.scatter_(1, torch.where(again, grams[..., -1], vocabulary_size), True)
     return found[:, :vocabulary_size]
+
+
+def largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`scores.topk(count)` of [N, V], the quicker way where V is large.
+
+    The largest `count` of a row are in those `count` blocks whose maxima are the largest: V is read once, and sorted
+    are the maxima and what stands in these blocks.
+    """
+    blocks = scores.shape[1] // BLOCK
+    if blocks <= 2 * count:
+        values, place = scores.topk(count)
+        return values, place
+    cut = scores[:, : blocks * BLOCK].view(-1, blocks, BLOCK)
+    chosen = cut.amax(2).topk(count).indices
+    inside = cut.gather(1, chosen[..., None].expand(-1, -1, BLOCK)).flatten(1)
+    values, place = torch.cat([inside, scores[:, blocks * BLOCK :]], 1).topk(count)
+    within = place.clamp(max=count * BLOCK - 1)
+    of_block = chosen.gather(1, within // BLOCK) * BLOCK + within % BLOCK
+    return values, torch.where(place < count * BLOCK, of_block, place + (blocks - count) * BLOCK)
 
 
 def worth(log_probability: Tensor, length: int | Tensor, coverage: Tensor | None, options: SearchOptions) -> Tensor:

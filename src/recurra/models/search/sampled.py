@@ -12,7 +12,7 @@ from recurra.models.search.options import SearchOptions
 from recurra.models.search.rules import forbid, worth
 from recurra.models.search.start import begin_search
 from recurra.models.seq2seq import Decoder, DecoderState, DecoderSteps
-from recurra.models.seq2seq.decoder import with_reach
+from recurra.models.seq2seq.steps import with_reach
 from recurra.randomness import seed_of
 from recurra.state import select
 

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.cells import TransformerState
 from recurra.errors import InputError, SettingsError, ShapeError
-from recurra.models.seq2seq.attentive import Advance, AttentiveLayers
+from recurra.models.seq2seq.attentive import AttentiveLayers
 from recurra.models.seq2seq.crossing import CrossingLayers
 from recurra.models.seq2seq.encoder import EMBEDDING_STD
 from recurra.models.seq2seq.noise import DecoderNoise
@@ -23,7 +22,7 @@ from recurra.nn.layers import CellKind, cell_kinds
 from recurra.nn.noise import dropout_mask
 from recurra.sequence import Sequence, valid_mask
 from recurra.settings.names import DecoderAttention, Initialization, check_name
-from recurra.state import State, choose, select
+from recurra.state import choose
 
 
 class Decoder(nn.Module):
@@ -360,44 +359,6 @@ class Decoder(nn.Module):
             return self.score(features if noise.attentional is None else features * noise.attentional[:, 0]).argmax(-1)
 
 
-class DecoderSteps:
-    """A decoder one token at a time, the quick way: as in evaluation, without gradients.
-
-    Args:
-        decoder: in evaluation mode, or without dropouts.
-
-    Raises:
-        InputError: it is in training and its dropouts would act.
-    """
-
-    def __init__(self, decoder: Decoder) -> None:
-        if decoder.noisy():
-            raise InputError(
-                "Decoder: it is in training mode and its dropouts would act; call eval() first, steps run as in "
-                "evaluation (decoder.step takes noise)"
-            )
-        self.decoder = decoder
-        self._advance: Advance | None = decoder.body.quick()
-        self._silence = decoder.silence()
-
-    def step(self, tokens: Tensor, state: DecoderState) -> tuple[DecoderOutput, DecoderState]:
-        """`decoder.step`; arguments are not checked."""
-        with torch.inference_mode():
-            decoded, state = self.decoder.body.step(self.decoder.embed(tokens), state, self._silence, self._advance)
-            return DecoderOutput(self.decoder.score(decoded.features), decoded.attention), state
-
-
-def side_by_side(state: DecoderState, copies: int) -> DecoderState:
-    """Each row `copies` times, side by side, sharing one row of the memory.
-
-    Args:
-        state: as many rows in its memory as in the rest.
-    """
-    rows = state.fed.shape[0]
-    index = torch.arange(rows, device=state.fed.device).repeat_interleave(copies)
-    return DecoderState(state.memory, select(state.layers, index), state.fed[index])
-
-
 def _refuse(**given: bool) -> None:
     for name, is_given in given.items():
         if is_given:
@@ -405,18 +366,3 @@ def _refuse(**given: bool) -> None:
                 f"{name}: the layers of a Transformer decoder have no such thing; leave it out, or name an attention "
                 "such as 'general' for Transformer layers with one attention above them"
             )
-
-
-def with_reach(state: DecoderState, steps: int) -> DecoderState:
-    """The same state where Transformer layers hold no more of their own past than `steps` more steps can read.
-
-    What is said does not change; moving the rows of a search then costs as much as there is to move.
-    """
-    return state._replace(layers=RecurrentState(tuple(_reaching(layer, steps) for layer in state.layers.layers)))
-
-
-def _reaching(layer: State, steps: int) -> State:
-    if not isinstance(layer, TransformerState) or not layer.steps.numel():
-        return layer
-    held = min(layer.keys.shape[1], int(layer.steps.max()) + steps)
-    return layer._replace(keys=layer.keys[:, -held:], values=layer.values[:, -held:])
