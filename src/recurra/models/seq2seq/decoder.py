@@ -241,9 +241,7 @@ class Decoder(nn.Module):
                     "give noise=decoder.noise(batch_size, generator), or call eval() first"
                 )
             noise = self.silence()
-        x = self.embed(tokens)
-        if noise.embedding is not None:
-            x = x * noise.embedding[:, 0]
+        x = self._read(tokens, None if noise.embedding is None else noise.embedding[:, 0])
         decoded, state = self.body.step(x, state, noise)
         features = decoded.features if noise.attentional is None else decoded.features * noise.attentional[:, 0]
         return DecoderOutput(self.score(features), decoded.attention), state
@@ -298,8 +296,7 @@ class Decoder(nn.Module):
         if noise is None:
             noise = self.noise(rows, steps=steps) if self.noisy() else self.silence()
         if forced is None and not self.body.stepwise:
-            x = self.embed(tokens)
-            decoded, state = self.body.run(x if noise.embedding is None else x * noise.embedding, state, noise, lengths)
+            decoded, state = self.body.run(self._read(tokens, noise.embedding), state, noise, lengths)
         else:
             decoded, state = self._step_by_step(tokens, state, lengths, forced, noise)
         return decoded if noise.attentional is None else decoded._replace(
@@ -331,15 +328,18 @@ class Decoder(nn.Module):
     ) -> tuple[Decoded, DecoderState]:
         rows, steps = tokens.shape
         valid = None if lengths is None else valid_mask(lengths, steps, tokens.device)
-        mask = 1.0 if noise.embedding is None else noise.embedding[:, 0]
-        given = self.embed(tokens)
+        # unbound once: a slice at each step would have a gradient of all steps at each step
+        given = self._read(tokens, noise.embedding).unbind(1)
+        of_step = None if noise.embedding is None else noise.embedding[:, 0]
+        advance = self.body.quick() if noise.layers.silent and not _autocast(tokens.device) else None
         free = [False] * steps if forced is None else (~forced).any(0).tolist()
         found: list[Decoded] = []
         for t in range(steps):
-            x = given[:, t]
+            x = given[t]
             if forced is not None and t and free[t]:
-                x = torch.where(forced[:, t, None], x, self.embed(self._likeliest(found[-1].features, noise)))
-            decoded, following = self.body.step(x * mask, state, noise.steps(t, t + 1))
+                own = self._likeliest(found[-1].features, noise)
+                x = torch.where(forced[:, t, None], x, self._read(own, of_step))
+            decoded, following = self.body.step(x, state, noise.steps(t, t + 1), advance)
             if valid is not None:
                 following = following._replace(
                     layers=choose(valid[:, t], following.layers, state.layers),
@@ -350,13 +350,23 @@ class Decoder(nn.Module):
         if not found:
             readable = self.readable(state)
             reach = 0 if readable is None else readable.shape[1]
-            return Decoded(given.new_zeros(rows, 0, self.body.feature_size), given.new_zeros(rows, 0, reach)), state
+            like = state.fed
+            return Decoded(like.new_zeros(rows, 0, self.body.feature_size), like.new_zeros(rows, 0, reach)), state
         return Decoded(*(torch.stack(parts, 1) for parts in zip(*found, strict=True))), state
+
+    def _read(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        x = self.embed(tokens)
+        return x if mask is None else x * mask
 
     def _likeliest(self, features: Tensor, noise: DecoderNoise) -> Tensor:
         """[B, H] → [B] tokens; no gradient goes through a choice."""
         with torch.no_grad():
             return self.score(features if noise.attentional is None else features * noise.attentional[:, 0]).argmax(-1)
+
+
+def _autocast(device: torch.device) -> bool:
+    """Whether torch's own cell functions would be given two kinds of numbers."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
 def _refuse(**given: bool) -> None:
