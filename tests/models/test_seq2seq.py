@@ -13,7 +13,6 @@ from recurra import laws
 from recurra.cells import CELLS
 from recurra.errors import InputError, SettingsError, ShapeError
 from recurra.models import Decoder, DecoderSteps, Encoder, Seq2Seq, make_seq2seq
-from recurra.models.seq2seq.steps import side_by_side
 from recurra.sequence import Sequence
 from recurra.state import select
 
@@ -192,7 +191,8 @@ def test_the_quick_steps_and_rows_that_share_a_memory_give_the_logits_of_the_who
     source, source_lengths, target, _ = batch(2)
     whole = model(source, source_lengths, target)
     steps = DecoderSteps(model.decoder)
-    state = side_by_side(model.begin(source, source_lengths), 3)
+    begun, thrice = model.begin(source, source_lengths), torch.tensor([0, 0, 0, 1, 1, 1])
+    state = begun._replace(layers=select(begun.layers, thrice), fed=begun.fed[thrice])
     read = torch.full((6,), model.bos_id)
     for t in range(6):
         output, state = steps.step(read, state)

@@ -11,7 +11,7 @@ from recurra.models.seq2seq.attentive import Advance
 from recurra.models.seq2seq.decoder import Decoder
 from recurra.models.seq2seq.states import DecoderOutput, DecoderState
 from recurra.nn import RecurrentState
-from recurra.state import State, select
+from recurra.state import State
 
 
 class DecoderSteps:
@@ -39,17 +39,6 @@ class DecoderSteps:
         with torch.inference_mode():
             decoded, state = self.decoder.body.step(self.decoder.embed(tokens), state, self._silence, self._advance)
             return DecoderOutput(self.decoder.score(decoded.features), decoded.attention), state
-
-
-def side_by_side(state: DecoderState, copies: int) -> DecoderState:
-    """Each row `copies` times, side by side, sharing one row of the memory.
-
-    Args:
-        state: as many rows in its memory as in the rest.
-    """
-    rows = state.fed.shape[0]
-    index = torch.arange(rows, device=state.fed.device).repeat_interleave(copies)
-    return DecoderState(state.memory, select(state.layers, index), state.fed[index])
 
 
 def with_reach(state: DecoderState, steps: int) -> DecoderState:
