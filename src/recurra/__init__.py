@@ -10,14 +10,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recurra import errors, models, nn
-    from recurra.api import certify, dry_run, load, resume, train
+    from recurra.api import certify, dry_run, explain, load, resume, train
     from recurra.run import Run
 
 __version__ = "0.3.0"
 
-__all__ = ["Run", "__version__", "certify", "dry_run", "errors", "load", "models", "nn", "resume", "train"]
+__all__ = [
+    "Run",
+    "__version__",
+    "certify",
+    "dry_run",
+    "errors",
+    "explain",
+    "load",
+    "models",
+    "nn",
+    "resume",
+    "train",
+]
 
-_OWNERS = {"Run": "run", "certify": "api", "dry_run": "api", "load": "api", "resume": "api", "train": "api"}
+_OWNERS = {"Run": "run"} | dict.fromkeys(("certify", "dry_run", "explain", "load", "resume", "train"), "api")
 _ROOMS = ("errors", "models", "nn")
 
 

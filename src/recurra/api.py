@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from recurra import workflow
 from recurra.certification import certify_run
 from recurra.configuration import read_configuration
 from recurra.data.partition import Given, check_recorded
+from recurra.explanation import Attended, attended
 from recurra.laws import Certificate
 from recurra.run import Run, load_run
 from recurra.settings.names import Progress
@@ -199,6 +201,34 @@ def certify(run: Run | str | Path, *, cells: OwnCells | None = None) -> Certific
     """
     with knowing(cells):
         return certify_run(run if isinstance(run, Run) else load(run))
+
+
+@overload
+def explain(run: Run | str | Path, texts: str) -> Attended: ...
+@overload
+def explain(run: Run | str | Path, texts: Iterable[str]) -> list[Attended]: ...
+def explain(run: Run | str | Path, texts: str | Iterable[str]) -> Attended | list[Attended]:
+    """What a translator looked at for each token of its answer; a notebook shows it as a heat-map.
+
+    Args:
+        run: of the task translate, or its folder.
+        texts: one, or several (at most 50).
+
+    Returns:
+        For a text its answer, the tokens of both and the weights between them; for several a list. `recurra explain`
+        draws them.
+
+    Raises:
+        RunError: the run is of another task, or its decoder has no attention.
+        DataError: an input is no text.
+
+    Example:
+        >>> recurra.explain("runs/numbers", "ninety-seven").weights.shape
+        (8, 4)
+    """
+    loaded = run if isinstance(run, Run) else load(run)
+    explained = attended(loaded, [texts] if isinstance(texts, str) else texts)
+    return explained[0] if isinstance(texts, str) else explained
 
 
 def _own_cells(settings: dict[str, Any]) -> AbstractContextManager[None]:

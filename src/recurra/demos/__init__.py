@@ -7,12 +7,15 @@ from pathlib import Path
 
 from recurra.demos.digits import digits
 from recurra.demos.hello import hello
+from recurra.demos.numbers import numbers
 from recurra.demos.result import DemoResult
 from recurra.errors import RunError
 from recurra.files import make_folder
 from recurra.settings.names import Progress, check_name
 
-DEMOS: dict[str, Callable[[Path, Progress], DemoResult]] = {"digits": digits, "hello": hello}
+DEMOS: dict[str, Callable[[Path, Progress], DemoResult]] = {
+    "numbers": numbers, "digits": digits, "hello": hello,
+}  # fmt: skip
 
 
 def run(name: str, out: Path, progress: Progress = "none") -> DemoResult:

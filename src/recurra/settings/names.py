@@ -33,7 +33,7 @@ Progress = Literal["auto", "bar", "lines", "json", "none"]
 TaskName = Literal["classify", "regress", "tag", "model"]
 TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 Automatic = Literal["auto"]
-DemoName = Literal["digits", "hello"]
+DemoName = Literal["numbers", "digits", "hello"]
 
 UNIT_WORDS: dict[str, str] = {"word": "words", "char": "characters", "bpe": "subwords", "byte": "bytes"}
 """What so many tokens of each unit are called."""
