@@ -34,6 +34,7 @@ from recurra.report.language import language_words, write_language_report
 from recurra.report.many_to_one_card import many_to_one_words
 from recurra.report.regression import write_regression_report
 from recurra.report.tagging import tagging_words, write_tagging_report
+from recurra.report.translation import translation_words, write_translation_report
 from recurra.run import (
     Run,
     beginning_digests,
@@ -68,6 +69,7 @@ REPORTS: dict[str, tuple[Callable[..., None], Callable[..., CardWords]]] = {
     "regress": (write_regression_report, many_to_one_words),
     "tag": (write_tagging_report, tagging_words),
     "model": (write_language_report, language_words),
+    "translate": (write_translation_report, translation_words),
 }
 """Of each task what writes its report, from (run, training, test, score, history), and what its card says."""
 

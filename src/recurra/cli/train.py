@@ -30,13 +30,27 @@ from recurra.settings.tasks import (
     RegressSettings,
     TagSettings,
     TaskSettings,
+    TranslateSettings,
+)
+from recurra.settings.translation import (
+    PairsSettings,
+    PairSymbolSettings,
+    TranslateOptions,
+    TranslateTrainingSettings,
+    TranslatorSettings,
 )
 from recurra.standing import baseline_names, beside, not_beaten
 
 if TYPE_CHECKING:
     from recurra.run import Run
 
-EXAMPLES: dict[str, str] = {"classify": "reviews.csv", "regress": "prices.csv", "model": "book.txt"}
+EXAMPLES: dict[str, str] = {
+    "classify": "--data reviews.csv",
+    "regress": "--data prices.csv",
+    "tag": "--data train.conllu",
+    "model": "--data book.txt",
+    "translate": "--source train.en --target train.fr",
+}
 
 train_app = App(
     name="train", help="Train a model: `recurra train TASK -h` lists the options of a task.", config=fill_from_file
@@ -135,6 +149,21 @@ def model(
     _train("model", settings, run)
 
 
+@train_app.command
+def translate(
+    *,
+    data: Annotated[PairsSettings, _flat("Data", 2)] = PairsSettings(),
+    text: Annotated[PairSymbolSettings, _flat("Text", 3)] = PairSymbolSettings(),
+    model: Annotated[TranslatorSettings, _flat("Model", 4)] = TranslatorSettings(),
+    training: Annotated[TranslateTrainingSettings, _flat("Training", 5)] = TranslateTrainingSettings(),
+    options: Annotated[TranslateOptions, _flat("Translation", 6)] = TranslateOptions(),
+    run: Annotated[RunOptions, _flat("Run", 1)] = RunOptions(),
+) -> None:
+    """Translate texts: a text in, a text out, as in translations, summaries and replies."""
+    settings = TranslateSettings(data=data, text=text, model=model, training=training, translate=options)
+    _train("translate", settings, run)
+
+
 @train_app.default
 def resume(
     *unknown: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
@@ -164,10 +193,8 @@ def resume(
 
 def _train(task: TaskName, settings: TaskSettings, run: RunOptions) -> None:
     settings.check()
-    if not settings.data.data and run.config is None:
-        raise SettingsError(
-            f"there is no data; give a file with --data, as in: recurra train {task} --data {EXAMPLES[task]}"
-        )
+    if not settings.data.names_data and run.config is None:
+        raise SettingsError(f"there is no data; give a file, as in: recurra train {task} {EXAMPLES[task]}")
 
     from recurra import api
 

@@ -30,7 +30,7 @@ Schedule = Literal["constant", "cosine", "plateau"]
 Precision = Literal["fp32", "bf16"]
 OnNonfinite = Literal["stop", "skip"]
 Progress = Literal["auto", "bar", "lines", "json", "none"]
-TaskName = Literal["classify", "regress", "tag", "model"]
+TaskName = Literal["classify", "regress", "tag", "model", "translate"]
 TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 Automatic = Literal["auto"]
 DemoName = Literal["numbers", "digits", "hello"]
@@ -41,7 +41,7 @@ UNIT_WORDS: dict[str, str] = {"word": "words", "char": "characters", "bpe": "sub
 CELLS: tuple[str, ...] = get_args(CellName)
 POOLINGS: tuple[str, ...] = get_args(PoolingName)
 TASKS: tuple[str, ...] = get_args(TaskName)
-TASKS_TO_COME = ("translate", "forecast", "transcribe", "caption")
+TASKS_TO_COME = ("forecast", "transcribe", "caption")
 OTHER_WORDS = {  # what users of other tools call a task → what it is called here; without hyphens and blanks
     "sentiment": "classify", "classification": "classify", "classifier": "classify", "textclassification": "classify",
     "regression": "regress", "regressor": "regress",

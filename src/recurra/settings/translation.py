@@ -192,12 +192,13 @@ class TranslatorSettings(DirectionsSettings):
     """Layers of the encoder, and of the decoder; as many as cell names, where it names several."""
     bidirectional: bool = True
     """Whether the encoder reads a source in both directions."""
-    attention: DecoderAttention = "general"
+    attention: DecoderAttention | None = None
     """How the decoder looks at the source: additive (Bahdanau et al., 2015), dot, general or concat (Luong et al.,
-    2015), or none: a single vector of the source is all it knows."""
-    input_feeding: bool | None = None
-    """Whether a step of the decoder reads what the last one attended to (Luong et al., 2015). Default: with dot,
-    general and concat."""
+    2015), or none: a single vector of the source is all it knows. Default: general; inside each layer where all layers
+    of the decoder are transformer."""
+    input_feeding: bool = False
+    """Whether a step of the decoder reads what the last one attended to (Luong et al., 2015), with dot, general and
+    concat; steps then wait for each other, and training takes several times as long."""
     tied: bool = True
     """Whether one matrix embeds the target's tokens and scores them, and with a joint vocabulary the source's too."""
     dropout: float | None = None
@@ -217,16 +218,13 @@ class TranslatorSettings(DirectionsSettings):
                 found.append(f"decoder_{error}")
         if self.encoder_size < 0:
             found.append(f"encoder_size: {self.encoder_size} is below 0")
-        if self.input_feeding and self.attention not in FED:
+        if self.input_feeding and self.attention not in (None, *FED):
             found.append(
                 f"input_feeding: attention {self.attention} has nothing to feed; leave it out, or give general"
             )
+        if self.dilation != "1":
+            found.append(f"dilation: it is {self.dilation}, and translate has none; leave it out")
         return found
-
-    @property
-    def feeds_input(self) -> bool:
-        """Whether the decoder reads what it attended to."""
-        return self.attention in FED and self.input_feeding is not False
 
     @property
     def encoder_features(self) -> int:
@@ -285,8 +283,6 @@ class TranslateOptions:
     (inverse_sigmoid; Bengio et al., 2015) over the training."""
     forcing_unit: ForcingUnit = "token"
     """Whether chance decides for each token or for a whole sequence."""
-    average_checkpoints: int = 0
-    """Weights of the last so many evaluations whose mean is kept; 0: those of the best evaluation."""
     beam: int = 5
     """Answers that the search keeps side by side; 1: greedy."""
     length_penalty: float = 1.0
@@ -317,7 +313,7 @@ class TranslateOptions:
         for name in ("length_penalty", "coverage_penalty"):
             if not 0 <= getattr(self, name) < float("inf"):
                 found.append(f"{name}: {getattr(self, name)} is not a number of 0 or more")
-        for name in ("average_checkpoints", "min_target_length", "max_target_length", "no_repeat_ngram"):
+        for name in ("min_target_length", "max_target_length", "no_repeat_ngram"):
             if getattr(self, name) < 0:
                 found.append(f"{name}: {getattr(self, name)} is below 0")
         if 0 < self.max_target_length < self.min_target_length:

@@ -1,0 +1,80 @@
+"""What the training loop asks of a translator."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from recurra.data.pairs import PairBatch
+from recurra.tasks.pair_examples import PairExamples, joined
+from recurra.tasks.pairs_training import PairsTraining
+from recurra.tasks.teacher_forcing import forcing_ratio
+
+if TYPE_CHECKING:
+    from recurra.tasks.translate import Translate
+
+ANSWERED = 1000  # validation pairs that are translated at each evaluation, spread over all of them
+
+
+class TranslateTraining(PairsTraining):
+    """Batches, losses and validation metrics of one translator.
+
+    Args:
+        task: features and model.
+        train, valid: pairs.
+        notes: what a user should know of the data, a sentence each.
+
+    Raises:
+        SettingsError: the metric is not measured.
+    """
+
+    task: Translate
+
+    def __init__(self, task: Translate, train: PairExamples, valid: PairExamples, notes: tuple[str, ...] = ()) -> None:
+        super().__init__(task, train, valid)
+        self.notes = notes
+        count = len(valid)
+        rows = np.linspace(0, count, min(count, ANSWERED), endpoint=False).astype(int).tolist()
+        self.answered = valid.select(rows)
+        """The validation pairs that are translated; the loss is that of all."""
+        self.begin_step(0, 1)
+
+    def again(self) -> TranslateTraining:
+        """A training of fresh weights on training and validation data together, with no pairs left to score."""
+        task = type(self.task)(self.task.settings, self.task.features, self.task.reach, self.task.device)
+        sides = zip(self.valid.sources, self.valid.references, strict=True)
+        whole = [row for row, pair in enumerate(sides) if all(one.strip() for one in pair)]
+        return TranslateTraining(task, joined(self.train, self.valid.select(whole)), self.valid.select([]))
+
+    def begin_step(self, step: int, total_steps: int) -> None:
+        """Decide how often the decoder is told the truth in this step."""
+        options = self.task.settings.translate
+        self.teacher_forcing = forcing_ratio(options.forcing_schedule, step, total_steps, options.teacher_forcing)
+
+    def loss(self, batch: PairBatch) -> tuple[Tensor, Tensor | float]:
+        """Sum of the cross entropies of all target tokens, and their count."""
+        settings, source, target = self.task.settings, batch.source, batch.target
+        model, noise = self.task.model, None
+        if self.teacher_forcing < 1 and settings.translate.forcing_unit == "sequence":
+            steps = {"source_steps": source.steps, "target_steps": target.steps}
+            noise = model.noise(source.batch_size, **steps, forced_by="sequence")
+        found = model.loss(
+            source.values,
+            source.lengths,
+            target.values,
+            target.lengths,
+            teacher_forcing=self.teacher_forcing,
+            label_smoothing=settings.training.label_smoothing,
+            noise=noise,
+        )
+        return found.nats, float(target.lengths.sum())
+
+    def evaluate(self) -> dict[str, float]:
+        """The loss on all validation pairs, and by greedy search the metrics of the text of some; NaN without pairs."""
+        if not len(self.valid):
+            return {self.metric: math.nan}
+        answers = self.task.answers(self.answered, beam=1)
+        return {**self.task.measure(answers, self.answered.references), "loss": self.task.nats(self.valid)}
