@@ -130,8 +130,8 @@ def _limits(run: TranslateRun, test: PairExamples) -> list[str]:
         found.append(f"{result['exact_match']:.4f} of the test answers are the reference, word by word.")
     if result["train_cut"]:
         found.append(
-            f"{result['train_cut']:,} training pairs were cut at {run.parts.features.max_length:,} tokens; longer texts "
-            "are answered whole, and were not measured."
+            f"{result['train_cut']:,} training pairs were cut at {run.parts.features.max_length:,} tokens; longer "
+            "texts are answered whole, and were not measured."
         )
     found.append("An answer may leave things out, add some or repeat itself, however fluent it is.")
     found.append("Languages and kinds of text other than those of the training data were not measured.")

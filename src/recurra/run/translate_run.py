@@ -17,7 +17,7 @@ from recurra.data.table import Table
 from recurra.errors import InputError, NotStreamable, RecurraError
 from recurra.run.run import Run
 from recurra.settings.tasks import TranslateSettings
-from recurra.tasks import Translate, Translation
+from recurra.tasks import Translate
 
 SCORE_DIGITS, ATTENTION_DIGITS = 5, 4  # what lies beyond changes with threads
 

@@ -123,8 +123,7 @@ class Translate(Task):
         else:
             features = replace(start.features, max_length=longest or start.features.max_length)
         model = settings.model
-        cells, decoder_cells = cells_of(model)
-        inside = model.attention is None and set(decoder_cells) == {"transformer"}
+        inside = model.attention is None and set(cells_of(model)[1]) == {"transformer"}
         model = replace(
             model,
             cell=model.cell or "lstm",

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from recurra.data.batching import plan
+from recurra.data.encoded import MOST_STEPS, damaged, stored
 from recurra.data.pairs import BEGIN_ID, END_ID, PAD_ID, UNK_ID, EncodedPair, PairFeatures, lengths_of
-from recurra.errors import RunError, SettingsError
+from recurra.errors import SettingsError
 from recurra.memory import memory_faults_named
 from recurra.models import Seq2Seq
 from recurra.models.search import Found, SearchOptions, beam_search, greedy_search
@@ -61,10 +62,9 @@ class Reach:
         Raises:
             RunError: it is damaged.
         """
-        slope, beyond = (data.get(name) if isinstance(data, dict) else None for name in ("slope", "beyond"))
-        whole = isinstance(slope, int | float) and isinstance(beyond, int) and 0 <= slope <= STEEPEST and beyond >= 1
-        if not whole:
-            raise RunError("reach: slope and beyond, two numbers, are expected; the run is damaged, copy it again")
+        slope, beyond = stored(data, "slope", int, float), stored(data, "beyond", int)
+        if not (0 <= slope <= STEEPEST and 1 <= beyond <= MOST_STEPS * 2):
+            raise damaged("reach", "of a length that training could have seen")
         return cls(float(slope), beyond)
 
 

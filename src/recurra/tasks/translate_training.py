@@ -59,8 +59,8 @@ class TranslateTraining(PairsTraining):
         settings, source, target = self.task.settings, batch.source, batch.target
         model, noise = self.task.model, None
         if self.teacher_forcing < 1 and settings.translate.forcing_unit == "sequence":
-            steps = {"source_steps": source.steps, "target_steps": target.steps}
-            noise = model.noise(source.batch_size, **steps, forced_by="sequence")
+            rows = source.batch_size
+            noise = model.noise(rows, source_steps=source.steps, target_steps=target.steps, forced_by="sequence")
         found = model.loss(
             source.values,
             source.lengths,

@@ -88,8 +88,9 @@ def beam_search(
         options: lengths, penalties, what cannot come.
         limits: [B] tokens before the end at most, of each source; options.max_length at most, options.min_length at
             least. None: options.max_length.
-        stop: "enough": a source is done when beam_size hypotheses have ended. "certain": when no hypothesis that goes
-            on can become one of the n best any more; with a beam that holds all, the result is the best there is.
+        stop: "enough": a source is done when beam_size hypotheses have ended, and none that goes on would be one of the
+            n best if it ended now. "certain": when no hypothesis that goes on can become one of the n best any more;
+            with a beam that holds all, the result is the best there is.
         attention: whether it is kept; without, that of `Found` is of no step.
 
     Returns:
@@ -205,7 +206,9 @@ def _go_on(
     likeliest = log_probability[:, 0]
     is_open = (likeliest > -torch.inf) & ~_settled(likeliest, live.best[:, -1], live.limits, options)
     if stop == "enough":
-        is_open &= live.ended < beam_size
+        # of a sure model poor hypotheses end at every step, long before its one good answer does
+        ended_now = likeliest / length_divisor(live.spoken.shape[2] + 2, options)
+        is_open &= (live.ended < beam_size) | (ended_now > live.best[:, -1])
     left = is_open.nonzero()[:, 0]
     going = left.numel()
     order = order[left]
