@@ -24,6 +24,7 @@ from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.corpus import describe_text
 from recurra.data.labels import Labels
 from recurra.data.long_form import check_one_row_each, sequences, with_inputs
+from recurra.data.pairs import describe_pairs, looks_paired
 from recurra.data.partition import FileRecord, Given, check_unchanged, read_labelled
 from recurra.data.tagged_description import describe_tagged, looks_tagged
 from recurra.errors import InputError, RecurraError, RunError, SettingsError, WorkError
@@ -49,6 +50,7 @@ from recurra.settings.groups import DataSettings
 from recurra.settings.names import check_task
 from recurra.settings.options import flat
 from recurra.settings.tasks import ManyToOneSettings, TaskSettings
+from recurra.settings.translation import PairsSettings
 from recurra.tasks import TASKS, Task, TaskTraining
 from recurra.training.batch_size import find_batch_size
 from recurra.training.checkpoint import checkpoints
@@ -259,6 +261,9 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
     }
     if looks_tagged(table, data):
         return {**found, **describe_tagged(table, data)}
+    pairs = PairsSettings(data=(str(path),))
+    if not (data.input or data.target or data.id) and looks_paired(table, pairs):
+        return {**found, **describe_pairs(table, pairs)}
     problems: list[str] = []
     try:
         check_one_row_each(table, data)

@@ -95,6 +95,16 @@ class TranslateRun(Run):
         plain = in_kind_of(inputs, [Answer(one.text, one.score) for one in answers])
         return answers if isinstance(plain, list) else plain
 
+    def score(self, pairs: Iterable[tuple[str, str]]) -> list[float]:
+        """The log probability in nats that the model gives to a target as the answer to a source: forced decoding.
+
+        Args:
+            pairs: (source, target), texts.
+        """
+        sides = list(pairs)
+        targets = [self._task.reading.target.encode(target).tolist()[:-1] for _, target in sides]
+        return self._task.told([source for source, _ in sides], targets)
+
     def predict_rows(self, rows: Iterable[Any], attention: bool = False, **search: Any) -> Iterator[dict[str, Any]]:
         """`{"text": …, "score": …}` for each row, or an error. Rows may be errors already.
 

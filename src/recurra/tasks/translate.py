@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from recurra.baselines import WordByWord
-from recurra.data.pairs import END_ID, PairFeatures, PairParts, lengths_of, partition_pairs, plan_pairs
+from recurra.data.pairs import BEGIN_ID, END_ID, PairFeatures, PairParts, lengths_of, partition_pairs, plan_pairs
 from recurra.data.partition import Given
 from recurra.data.table import Table
 from recurra.errors import DataError, RecurraError, SettingsError
-from recurra.models import Found, Seq2Seq
+from recurra.models import Found, Seq2Seq, score_targets
 from recurra.randomness import seed_of
 from recurra.settings.tasks import TranslateSettings
 from recurra.settings.translation import TranslateOptions
@@ -194,6 +194,24 @@ class Translate(Task):
         pairs = [self.reading.encode(source) for source in sources]
         found = found_for(self.model, self.reading, pairs, self.reach, options, attention=attention, device=self.device)
         return [self._translation(*one, options, attention) for one in zip(sources, found, strict=True)]
+
+    def found(self, sources: list[str], **search: Any) -> list[Found]:
+        """What the search finds for each source, as ids."""
+        pairs = [self.reading.encode(source) for source in sources]
+        options = self.search(**search)
+        return found_for(self.model, self.reading, pairs, self.reach, options, attention=False, device=self.device)
+
+    def told(self, sources: list[str], targets: list[list[int]]) -> list[float]:
+        """The log probability in nats of each target, ids without the end: forced decoding, one after the other."""
+        found = []
+        for source, target in zip(sources, targets, strict=True):
+            ids = self.reading.collate_sources([self.reading.encode(source)]).to(self.device)
+            said = torch.tensor([[*target, END_ID]], device=self.device)
+            with torch.inference_mode():
+                state = self.model.begin(ids.values, ids.lengths)
+                scored = score_targets(self.model.decoder, state, said, bos_id=BEGIN_ID)
+            found.append(float(scored.log_probability[0]))
+        return found
 
     def nats(self, examples: PairExamples) -> float:
         """The loss: nats a target token, the truth told."""
