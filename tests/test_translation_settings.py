@@ -53,6 +53,7 @@ def test_no_option_stands_in_two_groups() -> None:
         (TranslatorSettings(decoder_cell="lstn"), "decoder_cell: 'lstn' is not known; did you mean 'lstm'"),
         (TranslatorSettings(output_dropout=1.0), "output_dropout: 1.0 is not in [0, 1)"),
         (TranslatorSettings(attention="none", input_feeding=True), "input_feeding: attention none has nothing to feed"),
+        (TranslatorSettings(dilation="1,2", num_layers=2), "dilation: it is 1,2, and translate has none"),
         (TranslateTrainingSettings(batch_tokens=0), "batch_tokens: 0 is below 1, and batch_size says no other number"),
         (TranslateTrainingSettings(batch_size=-1), "batch_size: -1 is below 1"),
         (TranslateOptions(beam=0), "beam: 0 is not in 1 to 1024; 1 searches greedily"),
@@ -75,15 +76,6 @@ def test_pairs_are_counted_or_their_tokens() -> None:
     assert TranslateTrainingSettings().budget == (0, 2500)
     assert TranslateTrainingSettings(batch_size=32).budget == (32, 0)
     assert TranslateTrainingSettings(batch_size="auto").problems() == []
-
-
-def test_input_is_fed_with_attention() -> None:
-    fed = [
-        TranslatorSettings(attention=name, input_feeding=feeds).feeds_input
-        for name in ("dot", "additive")
-        for feeds in (None, False)
-    ]
-    assert fed == [True, False, False, False]
 
 
 def test_source_and_target_are_files_without_a_table_and_columns_with_one() -> None:

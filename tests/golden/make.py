@@ -27,6 +27,8 @@ PRICES = {"x": [[float(i % 5), float(i % 3), 1.0] for i in range(32)], "y": [flo
 STORY = "anna took her hat. otto took his coat.\n" * 30
 SENTENCES = {"tokens": [["the", "dog", "sat"], ["a", "cat", "ran"]] * 8, "tags": [["D", "N", "V"], ["D", "N", "V"]] * 8}
 
+NUMBERS = {"source": ["one", "two", "one two", "two one"] * 4, "target": ["un", "deux", "un deux", "deux un"] * 4}
+
 Kind = tuple[str, dict[str, Any], Given, Any, list[Any]]
 """The task, its settings, what is trained on, the rows to evaluate, and the inputs to answer."""
 
@@ -52,6 +54,10 @@ KINDS: dict[str, Kind] = {
     "tag": (
         "tag", {"input": "tokens", "target": "tags", "crf": True},
         Given(SENTENCES), SENTENCES, [["the", "cat", "sat"], ["never", "seen"]],
+    ),
+    "translate": (
+        "translate", {"embedding_size": 4, "unit": "char", "joint": False, "beam": 2, "warmup_steps": 0},
+        Given(NUMBERS, NUMBERS, NUMBERS), NUMBERS, ["one two", "", "never seen"],
     ),
 }  # fmt: skip
 STREAMED: dict[str, tuple[list[Any], list[Any]]] = {

@@ -24,7 +24,7 @@ from recurra.tasks.pair_baselines import fit_word_by_word, plain_scores
 from recurra.tasks.pair_examples import PairExamples
 from recurra.tasks.task import Task
 from recurra.tasks.translate_model import STRUCTURE, build_translator, cells_of, embedding_size
-from recurra.tasks.translate_search import Reach, found_for, with_options
+from recurra.tasks.translate_search import Reach, attends, found_for, with_options
 from recurra.tasks.translate_training import TranslateTraining
 from recurra.tasks.warm_start import structure_of, take_weights
 from recurra.text_metrics import (
@@ -181,9 +181,12 @@ class Translate(Task):
         """The options of the search, some of them given anew.
 
         Raises:
-            SettingsError: one that is none of a search, or out of range.
+            SettingsError: one that is none of a search, out of range, or without effect on this model.
         """
-        return with_options(self.settings.translate, given)
+        options = with_options(self.settings.translate, given)
+        if options.coverage_penalty and not attends(self.model):
+            raise SettingsError("coverage_penalty: it counts attention, and attention is none; leave it out")
+        return options
 
     def answers(self, examples: PairExamples, **search: Any) -> list[str]:
         """The text of the answer to each source."""

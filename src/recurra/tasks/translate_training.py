@@ -28,13 +28,14 @@ class TranslateTraining(PairsTraining):
         notes: what a user should know of the data, a sentence each.
 
     Raises:
-        SettingsError: the metric is not measured.
+        SettingsError: the metric is not measured, or an option of the search has no effect.
     """
 
     task: Translate
 
     def __init__(self, task: Translate, train: PairExamples, valid: PairExamples, notes: tuple[str, ...] = ()) -> None:
         super().__init__(task, train, valid)
+        task.search()  # what a search would refuse after the training is refused before it
         self.notes = notes
         count = len(valid)
         rows = np.linspace(0, count, min(count, ANSWERED), endpoint=False).astype(int).tolist()
