@@ -21,7 +21,7 @@ from recurra.workflow import train
 
 SEED = 0
 COUNT, ASIDE = 10_000, 500  # numbers to train on; in each of the other tables
-EPOCHS = 20
+EPOCHS = 7
 PICTURED = 97
 SAMPLES = 12
 LINES = 5

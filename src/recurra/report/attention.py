@@ -52,10 +52,9 @@ def attention_picture(
     """
     figure = attention_heatmap(weights, source_labels, target_labels)
     png = save_plot(folder, name, figure, *attention_numbers(weights, source_labels, target_labels))
-    caption = (
-        "Rows: the answer, token by token. Columns: the source. Darker: more of the row's attention, which adds up "
-    )
-    caption += "to 100 %."
+    caption = "Rows: the answer, token by token. Columns: the source. Darker: more of the row's attention"
+    numbered = _cell(max(len(source_labels), len(target_labels))) >= NUMBERED_CELL
+    caption += ", in per cent where there are numbers." if numbered else "."
     if any(_boxed(label) for label in (*source_labels, *target_labels)):
         caption += f" Boxes are letters that the picture's font lacks; {name}.csv has them."
     return Picture(title, png, f"Attention of {len(target_labels)} tokens over {len(source_labels)}", caption)
