@@ -204,7 +204,7 @@ def certify(run: Run | str | Path, *, cells: OwnCells | None = None) -> Certific
 
 
 @overload
-def explain(run: Run | str | Path, texts: str) -> Attended: ...
+def explain(run: Run | str | Path, texts: str) -> Attended: ...  # type: ignore[overload-overlap]
 @overload
 def explain(run: Run | str | Path, texts: Iterable[str]) -> list[Attended]: ...
 def explain(run: Run | str | Path, texts: str | Iterable[str]) -> Attended | list[Attended]:

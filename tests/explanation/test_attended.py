@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -116,12 +118,17 @@ def test_no_text_too_many_and_what_is_no_text_are_refused(run: TranslateRun) -> 
         recurra.explain(run, ["red cat", 7])  # type: ignore[list-item]
 
 
-def test_the_page_and_its_pictures_leave_the_run_valid_and_are_never_overwritten(copied: Path) -> None:
+def test_the_page_and_its_pictures_leave_the_run_valid_and_are_never_overwritten(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noon = SimpleNamespace(now=lambda: datetime(2026, 3, 1, 12))  # two explanations of one second
+    monkeypatch.setattr("recurra.report.explained.datetime", noon)
     run = recurra.load(copied)
     before = seal_of(copied)
     explained = recurra.explain(run, ["red cat", "<img src=x>"])
     first, second = keep_explanation(run, explained), keep_explanation(run, explained)
-    assert first != second and first.parent == second.parent == copied / "explanations"
+    assert (first.name, second.name) == ("20260301-120000", "20260301-120000-2")
+    assert first.parent == second.parent == copied / "explanations"
     for folder in (first, second):
         written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         pictures = {f"plots/attention-{number}.{kind}" for number in (1, 2) for kind in ("png", "csv")}

@@ -9,7 +9,7 @@ from recurra.errors import ShapeError
 from recurra.report.attention import BLANK, LABELLED, attention_heatmap, attention_numbers, attention_picture
 from recurra.report.saving import png_bytes
 
-WEIGHTS = np.array([[0.9, 0.1, 0.0], [0.004, 0.496, 0.5]], dtype=np.float32)
+WEIGHTS = np.array([[0.88, 0.1, 0.02], [0.004, 0.496, 0.5]], dtype=np.float32)
 SOURCE, TARGET = ["ninety", "-", "<end>"], ["quatre", "vingt"]
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # matplotlib warns of glyphs that it lacks
@@ -34,7 +34,7 @@ def test_a_row_is_a_token_of_the_answer_and_a_column_one_of_the_source():
 def test_the_texts_of_large_cells_are_whole_per_cents_and_what_is_below_one_is_left_out():
     axes = attention_heatmap(WEIGHTS, SOURCE, TARGET).axes[0]
     texts = {tuple(text.get_position()): text.get_text() for text in axes.texts}
-    assert texts == {(0, 0): "90", (1, 0): "10", (1, 1): "50", (2, 1): "50"}  # (source, answer)
+    assert texts == {(0, 0): "88", (1, 0): "10", (2, 0): "2", (1, 1): "50", (2, 1): "50"}  # (source, answer)
 
 
 def test_colours_follow_the_square_root_of_a_weight_from_nothing_to_all():

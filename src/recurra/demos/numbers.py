@@ -119,7 +119,7 @@ def _facts(run: TranslateRun, made: NumberTables) -> list[tuple[str, str]]:
 
 def _samples(run: TranslateRun, made: NumberTables) -> list[Sample]:
     """Mistakes first, the longer numbers' among them; then numbers that are right."""
-    wrong, right = [], []
+    wrong, right = list[Sample](), list[Sample]()
     for part in (made.test, made.longer):
         for text, truth, answer in zip(part["source"], part["target"], run.predict(part["source"]), strict=True):
             sample = Sample(text, truth, answer.text)

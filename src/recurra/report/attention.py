@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recurra.errors import ShapeError
 from recurra.report.page import Picture
 from recurra.report.plots import BLUES, FAINT, GRID, INK, LABEL_LENGTH, Numbers, axis_labels, drawable, new_figure
-from recurra.report.saving import save_plot
+from recurra.report.saving import Cell, save_plot
 from recurra.report.text import shorten
 
 LARGEST_CELL, SMALLEST_CELL = 0.42, 0.155  # inches; at the smallest a label of 7 points still stands alone
@@ -108,7 +108,7 @@ def attention_heatmap(weights: NDArray[Any], source_labels: Sequence[str], targe
         bar.set_ticks([0, 0.05, 0.2, 0.5, 1], labels=["0", "5 %", "20 %", "50 %", "100 %"])
         bar.ax.tick_params(labelsize=7.5, length=2, color=FAINT, labelcolor=INK)
         bar.ax.minorticks_off()
-        bar.outline.set_edgecolor(GRID)  # type: ignore[operator]
+        bar.outline.set_edgecolor(GRID)
     return figure
 
 
@@ -119,8 +119,8 @@ def attention_numbers(weights: NDArray[Any], source_labels: Sequence[str], targe
         ShapeError: there are not as many labels as weights.
     """
     weights = _checked(weights, source_labels, target_labels)
-    rows = [[label, *map(float, row)] for label, row in zip(target_labels, weights, strict=True)]
-    return [list(row) for row in rows], ["answer \\ source", *source_labels]
+    rows: list[list[Cell]] = [[label, *map(float, row)] for label, row in zip(target_labels, weights, strict=True)]
+    return rows, ["answer \\ source", *source_labels]
 
 
 def _checked(weights: NDArray[Any], source_labels: Sequence[str], target_labels: Sequence[str]) -> NDArray[np.float64]:
