@@ -40,9 +40,9 @@ def train(
     """Train a model and return its run.
 
     Args:
-        task: "classify", "regress", "tag" or "model".
+        task: "classify", "regress", "tag", "model" or "translate".
         data: a file or several, or Python objects: a frame (pandas, polars, Arrow, Hugging Face datasets), a mapping
-            of columns, a list of dictionaries.
+            of columns, a list of dictionaries, of "translate" also a list of pairs.
         valid, test: a file, a fraction of the data, or Python objects like data.
         out: the run folder; None: a new one under `runs/`.
         overwrite: replace the run that is in `out`.

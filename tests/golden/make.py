@@ -56,7 +56,8 @@ KINDS: dict[str, Kind] = {
         Given(SENTENCES), SENTENCES, [["the", "cat", "sat"], ["never", "seen"]],
     ),
     "translate": (
-        "translate", {"embedding_size": 4, "unit": "char", "joint": False, "beam": 2, "warmup_steps": 0},
+        "translate", {"embedding_size": 8, "unit": "char", "joint": False, "beam": 2, "hidden_size": 16,
+                      "batch_size": 4, "epochs": 24},
         Given(NUMBERS, NUMBERS, NUMBERS), NUMBERS, ["one two", "", "never seen"],
     ),
 }  # fmt: skip
@@ -81,7 +82,8 @@ def main() -> None:
             progress=Silent(),
         )
         expected = {"inputs": inputs, "answers": list(run.predict_rows(inputs))}
-        expected |= {"rows": rows, "metrics": run.evaluate(rows)}
+        numbers = {name: value for name, value in run.evaluate(rows).items() if not isinstance(value, str)}
+        expected |= {"rows": rows, "metrics": numbers}
         if name in STREAMED:
             expected["stream"] = streamed(run, *STREAMED[name])
         for leftover in NOT_KEPT:

@@ -107,7 +107,7 @@ def test_a_run_is_certified(run: tuple[Path, Answer]) -> None:
 def test_what_is_wrong_is_said_in_a_sentence(run: tuple[Path, Answer], files: Path) -> None:
     source, target = files / "train.en", files / "train.fr"
     for arguments, words in (
-        (("train", "translate"), "give a file, as in: recurra train translate --source train.en --target train.fr"),
+        (("train", "translate"), "give a file with --source and --target, as in: recurra train translate --source"),
         (("train", "translate", "--source", source), "source: 1 file(s) are named, and 0 of target"),
         (("train", "translate", "--source", source, "--target", files / "short.fr"), "has 40 line(s), and"),
         (("train", "translate", "--source", source, "--target", source), "is target too"),

@@ -160,6 +160,18 @@ def test_what_is_found_for_a_source_does_not_depend_on_its_neighbours(options: d
             same(one, other)
 
 
+def test_poor_hypotheses_that_end_early_do_not_end_a_search_whose_best_goes_on() -> None:
+    model = build({"attention": "general"})
+    shares = torch.tensor([0.8, 0.05, 0.1, 0.03, 0.02]).double()  # of each token, whatever was said: 2 ends
+    for parameter in model.parameters():
+        parameter.zero_()
+    model.decoder.output_bias.copy_(shares.log())
+    rules = SearchOptions(max_length=9, length_penalty=1.0)
+    ((one,),) = beam_search(model.decoder, model.begin(*sources(1)), **ids, beam_size=2, options=rules)
+    assert one.tokens.tolist() == [0] * 9  # an end is among the two best at every step
+    assert one.score == pytest.approx((9 * math.log(0.8) + math.log(0.1)) / (15 / 6))
+
+
 @every_model
 def test_forced_decoding_gives_the_score_and_the_attention_of_what_was_found(options: dict[str, Any]) -> None:
     model = build(options)

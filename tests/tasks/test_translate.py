@@ -16,9 +16,11 @@ from recurra.errors import DataError, InputError, NotStreamable, RunError, Setti
 from recurra.run import TranslateRun
 from recurra.settings.options import flat
 from recurra.settings.structure import from_keywords
+from recurra.settings.translation import TranslateTrainingSettings
 from recurra.tasks import Translate, TranslateTraining
 from recurra.tasks.teacher_forcing import forcing_ratio
 from recurra.tasks.translate_search import Reach
+from recurra.tasks.translate_training import with_steps
 from recurra.training.loop import fit
 from recurra.training.progress import Silent
 from tests.training.tiny import without_times
@@ -248,6 +250,19 @@ def test_a_damaged_reach_is_refused(run: TranslateRun) -> None:
     for reach in ({}, {"slope": 1.0}, {"slope": -1.0, "beyond": 3}, {"slope": 1.0, "beyond": 10**9}, [1]):
         with pytest.raises(RunError, match="the run is damaged"):
             Reach.from_json(reach)
+
+
+def test_batches_and_warm_up_fit_the_data() -> None:
+    few, many = [(10, 10)] * 600, [(20, 25)] * 100_000
+    small = with_steps(TranslateTrainingSettings(), few)
+    assert small.batch_tokens == 128 and small.warmup_steps == 30 * 50 // 10  # 12 pairs a batch
+    large = with_steps(TranslateTrainingSettings(), many)
+    assert large.batch_tokens == 2500 and large.warmup_steps == 400
+    assert with_steps(large, many) == large
+    given = with_steps(TranslateTrainingSettings(batch_tokens=300, warmup_steps=7, max_steps=200), few)
+    assert given.batch_tokens == 300 and given.warmup_steps == 7
+    counted = with_steps(TranslateTrainingSettings(batch_size=60, max_steps=200), few)
+    assert counted.batch_tokens == 0 and counted.warmup_steps == 20
 
 
 def test_answers_may_be_as_long_as_training_has_seen() -> None:

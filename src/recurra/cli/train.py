@@ -194,7 +194,8 @@ def resume(
 def _train(task: TaskName, settings: TaskSettings, run: RunOptions) -> None:
     settings.check()
     if not settings.data.names_data and run.config is None:
-        raise SettingsError(f"there is no data; give a file, as in: recurra train {task} {EXAMPLES[task]}")
+        named = " and ".join(word for word in EXAMPLES[task].split() if word.startswith("--"))
+        raise SettingsError(f"there is no data; give a file with {named}, as in: recurra train {task} {EXAMPLES[task]}")
 
     from recurra import api
 

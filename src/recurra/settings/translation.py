@@ -12,6 +12,7 @@ from recurra.settings.names import Automatic, DecoderAttention, ForcingSchedule,
 from recurra.settings.stack import cell_names, layer_cells
 
 MOST_BEAMS = 1024
+MOST_TOKENS = 2500  # a batch, where the settings do not say
 FED = ("dot", "general", "concat")  # the attentions whose result can be fed: Bahdanau's is read within the step
 
 
@@ -242,12 +243,13 @@ class TranslateTrainingSettings(TrainingSettings):
     batch_size: int | Automatic = 0
     """Pairs a batch; 0: as many as batch_tokens allows; auto: found by trial before training (and kept in
     config.toml)."""
-    batch_tokens: int = 2500
-    """Tokens (with padding, of the longer side) a batch, where batch_size is 0."""
+    batch_tokens: int = 0
+    """Tokens (with padding, of the longer side) a batch, where batch_size is 0; 0: 2500, and fewer where an epoch of
+    the training data would have less than 60 batches."""
     lr: float = 2e-3
     """Learning rate at its highest."""
     warmup_steps: int = 400
-    """Steps over which the learning rate rises to its highest."""
+    """Steps over which the learning rate rises to its highest; a tenth of all steps at most."""
     label_smoothing: float = 0.1
     """Share of a target's probability spread over all tokens."""
     patience: int = 6
@@ -260,15 +262,15 @@ class TranslateTrainingSettings(TrainingSettings):
         """Everything that is wrong with these values, a sentence each."""
         counted = replace(self, batch_size=self.batch_size or 1, batch_tokens=0)  # each has its turn, and not both
         found = TrainingSettings.problems(counted)
-        if self.batch_tokens < 0 or not (self.batch_size or self.batch_tokens):
-            found.append(f"batch_tokens: {self.batch_tokens} is below 1, and batch_size says no other number")
+        if self.batch_tokens < 0:
+            found.append(f"batch_tokens: {self.batch_tokens} is below 0")
         return found
 
     @property
     def budget(self) -> tuple[int, int]:
         """batch_size and batch_tokens as batching takes them, one of them 0."""
         size = self.batch_size if isinstance(self.batch_size, int) else 0
-        return (size, 0) if size else (0, self.batch_tokens)
+        return (size, 0) if size else (0, self.batch_tokens or MOST_TOKENS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from recurra.tasks.pair_examples import PairExamples
 from recurra.tasks.task import Task
 from recurra.tasks.translate_model import STRUCTURE, build_translator, cells_of, embedding_size
 from recurra.tasks.translate_search import Reach, attends, found_for, with_options
-from recurra.tasks.translate_training import TranslateTraining
+from recurra.tasks.translate_training import TranslateTraining, with_steps
 from recurra.tasks.warm_start import structure_of, take_weights
 from recurra.text_metrics import (
     TextScores,
@@ -133,7 +133,9 @@ class Translate(Task):
         )
         settings = replace(settings, model=model)
         settings = replace(settings, text=replace(settings.text, embedding_size=embedding_size(settings)))
-        return cls(settings, features, Reach.fit(features.encode_table(train)), device)
+        pairs = features.encode_table(train)
+        settings = replace(settings, training=with_steps(settings.training, lengths_of(pairs)))
+        return cls(settings, features, Reach.fit(pairs), device)
 
     @classmethod
     def from_json(cls, saved: dict[str, Any], tokenizer: str | None) -> tuple[PairFeatures, Reach]:

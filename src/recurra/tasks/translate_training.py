@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
-from recurra.data.pairs import PairBatch
+from recurra.data.pairs import PairBatch, plan_pairs
+from recurra.settings.translation import MOST_TOKENS, TranslateTrainingSettings
 from recurra.tasks.pair_examples import PairExamples, joined
 from recurra.tasks.pairs_training import PairsTraining
 from recurra.tasks.teacher_forcing import forcing_ratio
@@ -16,6 +19,9 @@ from recurra.tasks.teacher_forcing import forcing_ratio
 if TYPE_CHECKING:
     from recurra.tasks.translate import Translate
 
+FEWEST_BATCHES = 60  # an epoch, where the settings leave it to the data
+FEWEST_TOKENS = 128  # a batch
+WARMUP_SHARE = 10  # of all steps one part at most
 ANSWERED = 1000  # validation pairs that are translated at each evaluation, spread over all of them
 
 
@@ -79,3 +85,19 @@ class TranslateTraining(PairsTraining):
             return {self.metric: math.nan}
         answers = self.task.answers(self.answered, beam=1)
         return {**self.task.measure(answers, self.answered.references), "loss": self.task.nats(self.valid)}
+
+
+def with_steps(settings: TranslateTrainingSettings, lengths: Sequence[tuple[int, int]]) -> TranslateTrainingSettings:
+    """The settings with what the training data decide: tokens a batch, and steps of warm-up.
+
+    Args:
+        lengths: tokens of source and target of each training pair.
+    """
+    if not settings.batch_size and not settings.batch_tokens:
+        tokens = sum(map(max, lengths)) // FEWEST_BATCHES
+        settings = replace(settings, batch_tokens=min(MOST_TOKENS, max(FEWEST_TOKENS, tokens)))
+    size, tokens = settings.budget
+    batches = len(plan_pairs(lengths, batch_size=size, batch_tokens=tokens, rng=None))
+    steps = settings.epochs * math.ceil(batches / settings.accumulate)
+    steps = min(steps, settings.max_steps or steps)
+    return replace(settings, warmup_steps=min(settings.warmup_steps, steps // WARMUP_SHARE))
