@@ -1,6 +1,7 @@
 # make demo        train and show a real example
 # make test        every test, small; under 15 minutes on 2 cores
 # make test-deep   the same at length
+# make course      measure every row of docs/course/what-is-so.md; a few minutes on 2 cores
 # make lint        ruff, the type checker, the arrow table of the architecture
 # make venv        only the environment; the others make it where it is missing
 # make lock        write requirements.lock anew from pyproject.toml; torch's version there is kept
@@ -15,7 +16,7 @@ PIP := -m pip --disable-pip-version-check install -q
 # Two workers, one thread each: they fill two cores, and small tensors gain nothing from threads.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: demo test test-deep lint venv lock
+.PHONY: demo test test-deep course lint venv lock
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -26,6 +27,9 @@ test: $(READY)
 
 test-deep: $(READY)
 	@RECURRA_DEEP=1 $(PYTEST)
+
+course: $(READY)
+	@$(BIN)/python benchmarks/course.py
 
 lint: $(READY)
 	@$(BIN)/ruff check

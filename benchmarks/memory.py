@@ -7,7 +7,7 @@ answer is the sum of the two. Answering 1 every time has a squared error of 0.16
 et al., 2016): ten symbols out of eight, a pause of 200 steps, a signal, then the ten symbols again, in order. A guess
 has 2.079 nats a symbol and an accuracy of 0.125.
 
-In the training on copying each batch has a pause of its own, drawn between 0 and 200 steps, and the loss is over the
+In the training on copying each batch has a pause of its own, drawn between 1 and 200 steps, and the loss is over the
 ten symbols; the figures are at 200 steps always. `--fixed` trains as the problem was first put: always 200 steps, and
 the loss over every step of the row. Every row is new, so there is nothing to overfit; figures are of 2,048 rows drawn
 after training from a seed of their own. A training ends early where a smaller draw says that it is solved.
@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.cells import CELLS
+from recurra.lab.problems import draw_adding, draw_copying
 from recurra.nn import Recurrent
 
 ADDING_STEPS, DELAY, SYMBOLS, COPIED = 500, 200, 8, 10
@@ -57,26 +58,6 @@ class Model(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.layer(x)[0])
-
-
-def draw_adding(rows: int, generator: torch.Generator, delay: int) -> tuple[Tensor, Tensor]:
-    """x [B, T, 2]: numbers and marks; the sums [B]. Nothing is delayed."""
-    x = torch.zeros(rows, ADDING_STEPS, 2)
-    x[..., 0] = torch.rand(rows, ADDING_STEPS, generator=generator)
-    half = ADDING_STEPS // 2
-    for begin in (0, half):
-        x[torch.arange(rows), begin + torch.randint(half, (rows,), generator=generator), 1] = 1.0
-    return x, (x[..., 0] * x[..., 1]).sum(1)
-
-
-def draw_copy(rows: int, generator: torch.Generator, delay: int) -> tuple[Tensor, Tensor]:
-    """x [B, T, 10], one of eight symbols, nothing, or the signal; what is to be said at each step [B, T]."""
-    nothing, signal = SYMBOLS, SYMBOLS + 1
-    symbols = torch.randint(SYMBOLS, (rows, COPIED), generator=generator)
-    given = torch.full((rows, delay + 2 * COPIED), nothing)
-    said = given.clone()
-    given[:, :COPIED], given[:, -COPIED - 1], said[:, -COPIED:] = symbols, signal, symbols
-    return F.one_hot(given, SYMBOLS + 2).float(), said
 
 
 def loss_of(problem: str, outputs: Tensor, target: Tensor, fixed: bool) -> Tensor:
@@ -118,7 +99,7 @@ def train(given: argparse.Namespace, cell: str, seed: int) -> dict[str, Any]:
     optimiser = torch.optim.Adam(model.parameters(), given.lr)
     began, step = time.perf_counter(), 0
     for step in range(1, given.steps + 1):
-        delay = DELAY if given.fixed else int(torch.randint(DELAY + 1, (), generator=generator))
+        delay = DELAY if given.fixed else int(torch.randint(1, DELAY + 1, (), generator=generator))
         x, target = DRAW[problem](BATCH, generator, delay)
         for group in optimiser.param_groups:  # half a cosine, down to a tenth
             group["lr"] = given.lr * (0.55 + 0.45 * math.cos(math.pi * step / given.steps))
@@ -135,7 +116,10 @@ def train(given: argparse.Namespace, cell: str, seed: int) -> dict[str, Any]:
     return {"seed": seed, "steps": step, "seconds": time.perf_counter() - began, **figures(problem, model, TEST_ROWS)}
 
 
-DRAW: dict[str, Draw] = {"adding": draw_adding, "copy": draw_copy}
+DRAW: dict[str, Draw] = {
+    "adding": lambda rows, generator, delay: draw_adding(rows, ADDING_STEPS, generator),
+    "copy": lambda rows, generator, delay: draw_copying(rows, delay, generator, SYMBOLS, COPIED),
+}
 
 
 def main() -> None:
@@ -177,7 +161,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             if name in row["trainings"][0]:
                 values = ", ".join(f"{one[name]:.4f}" for one in row["trainings"])
                 steps, seconds = (", ".join(f"{one[k]:.0f}" for one in row["trainings"]) for k in ("steps", "seconds"))
-                delay = "-" if row["problem"] == "adding" else f"{DELAY}" if row["fixed"] else f"0 to {DELAY}"
+                delay = "-" if row["problem"] == "adding" else f"{DELAY}" if row["fixed"] else f"1 to {DELAY}"
                 kind = f"{row['problem']} | {row['cell']} | {'yes' if row['chrono'] else 'no'} | {delay}"
                 print(f"| {kind} | {name} | {values} | {steps} | {seconds} |")
 

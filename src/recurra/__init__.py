@@ -9,16 +9,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recurra import errors, models, nn
-    from recurra.api import certify, dry_run, load, resume, train
+    from recurra import errors, lab, models, nn
+    from recurra.api import certify, compare, dry_run, load, resume, train
     from recurra.run import Run
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
-__all__ = ["Run", "__version__", "certify", "dry_run", "errors", "load", "models", "nn", "resume", "train"]
+__all__ = [
+    "Run",
+    "__version__",
+    "certify",
+    "compare",
+    "dry_run",
+    "errors",
+    "lab",
+    "load",
+    "models",
+    "nn",
+    "resume",
+    "train",
+]
 
-_OWNERS = {"Run": "run", "certify": "api", "dry_run": "api", "load": "api", "resume": "api", "train": "api"}
-_ROOMS = ("errors", "models", "nn")
+_OWNERS = {"Run": "run"} | dict.fromkeys(("certify", "compare", "dry_run", "load", "resume", "train"), "api")
+_ROOMS = ("errors", "lab", "models", "nn")
 
 
 def __getattr__(name: str) -> object:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from recurra import workflow
 from recurra.certification import certify_run
+from recurra.comparison import (
+    DEFAULT_CELLS,
+    SEEDS,
+    Comparison,
+    compare_cells,
+    compare_runs,
+    representative,
+    resume_comparison,
+    try_cells,
+)
 from recurra.configuration import read_configuration
 from recurra.data.partition import Given, check_recorded
+from recurra.errors import SettingsError
 from recurra.laws import Certificate
 from recurra.run import Run, load_run
 from recurra.settings.names import Progress
@@ -199,6 +211,123 @@ def certify(run: Run | str | Path, *, cells: OwnCells | None = None) -> Certific
     """
     with knowing(cells):
         return certify_run(run if isinstance(run, Run) else load(run))
+
+
+def compare(
+    what: str | Iterable[Run | str | Path] | None = None,
+    *,
+    data: Any = None,
+    valid: Any = None,
+    test: Any = None,
+    cells: Sequence[Any] | OwnCells = DEFAULT_CELLS,
+    seeds: int | Sequence[int] = SEEDS,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    config: str | Path | None = None,
+    progress: bool | Progress = False,
+    resume: str | Path | None = None,
+    isolated: bool = False,
+    **settings: Any,
+) -> Comparison:
+    """Compare cells on the same data with the same budget, or runs that exist.
+
+    Args:
+        what: a task, whose cells are then trained; or runs or their folders, two or more; None: with `resume`.
+        data, valid, test, config, settings: as for `train`, but for `cell`. Of runs that exist `data` and the others
+            are asked for only where they came as Python objects, and only to time a step.
+        cells: names or Cell classes of one's own, a list where several stand one above the other in a model; the others
+            are compared with the first. Of runs that exist, and with `resume`: cells of one's own by their names.
+        seeds: how many, from `seed` on, or which.
+        out: the folder; None: a new one under `runs/`.
+        overwrite: replace the comparison that is in `out`.
+        progress: as for `train`.
+        resume: the folder of a comparison that goes on where it stopped.
+        isolated: on Linux, train each in a forked process of its own, so that its peak memory is measured and a crash
+            leaves the others. Only for a program that has not computed with torch before.
+
+    Returns:
+        The rows with their intervals; it has been written to its folder as compare.html, compare.json and compare.csv.
+
+    Raises:
+        InputError: settings, data or a run are at fault; one sentence says where and what to do.
+
+    Example:
+        >>> recurra.compare("classify", data="reviews.csv", cells=["rnn", "lstm", "gru"], seeds=3)
+        >>> recurra.compare(["runs/a", "runs/b"])
+    """
+    known: OwnCells = cells if isinstance(cells, Mapping) else {}
+    folder = None if out is None else Path(out)
+    if resume is not None:
+        if what is not None or settings:
+            raise SettingsError("resume: a comparison goes on with its own settings; give data and progress alone")
+        with knowing(known):
+            return resume_comparison(
+                Path(resume), given=Given(data, valid, test), progress=_kind(progress), isolated=isolated
+            )
+    if isinstance(what, str):
+        if "cell" in settings:
+            raise SettingsError("cell: a comparison trains several; name them in cells, as in cells=['rnn', 'lstm']")
+        names, own = _named_cells(cells)
+        with knowing(own):
+            settings["cell"] = representative(names)
+            chosen, given = _gathered(what, config, data, valid, test, settings)
+            return compare_settings(
+                what, chosen, cells=names, seeds=seeds, given=given, config=config, out=folder, overwrite=overwrite,
+                progress=_kind(progress), isolated=isolated,
+            )  # fmt: skip
+    if what is None or settings or config is not None:
+        raise SettingsError("compare: give a task with its settings, runs that exist, or resume=FOLDER")
+    with knowing(known):
+        paths = [run.path if isinstance(run, Run) else Path(run) for run in what]
+        return compare_runs(paths, given=Given(data, valid, test), out=folder, overwrite=overwrite)
+
+
+def compare_settings(
+    task: str,
+    settings: TaskSettings,
+    *,
+    cells: Sequence[str] = DEFAULT_CELLS,
+    seeds: int | Sequence[int] = SEEDS,
+    given: Given | None = None,
+    config: str | Path | None = None,
+    out: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = "none",
+    isolated: bool = False,
+) -> Comparison:
+    """`compare` of cells with the settings in one object; `config` is the file they came from, if any."""
+    _check_repeat(task, settings, config, given)
+    return compare_cells(
+        task, settings, cells=cells, seeds=seeds, given=given, out=out, overwrite=overwrite, progress=progress,
+        isolated=isolated,
+    )  # fmt: skip
+
+
+def try_comparison(
+    task: str,
+    settings: TaskSettings,
+    *,
+    cells: Sequence[str] = DEFAULT_CELLS,
+    seeds: int | Sequence[int] = SEEDS,
+    given: Given | None = None,
+    config: str | Path | None = None,
+    isolated: bool = False,
+) -> tuple[dict[str, DryRun], int]:
+    """What a comparison would cost: a dry run of each cell, and how many trainings there would be."""
+    _check_repeat(task, settings, config, given)
+    return try_cells(task, settings, cells=cells, seeds=seeds, given=given, isolated=isolated)
+
+
+def _named_cells(cells: Sequence[Any] | OwnCells) -> tuple[list[str], dict[str, Any]]:
+    """Cells in names, those of a stack with commas between, and the cells of one's own among them."""
+    names, own = list[str](), dict[str, Any]()
+    for cell in [cells] if isinstance(cells, str) else cells:
+        name, found = named(cell)
+        for one, kind in found.items():
+            if own.setdefault(one, kind) is not kind:
+                raise SettingsError(f"cells: two cells are called {one!r}; give one another name")
+        names.append(name if isinstance(name, str) else ",".join(map(str, name)))
+    return names, own
 
 
 def _own_cells(settings: dict[str, Any]) -> AbstractContextManager[None]:

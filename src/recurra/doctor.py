@@ -18,7 +18,7 @@ LIBRARIES = (
     "torch", "numpy", "safetensors", "pyarrow", "tokenizers", "scikit-learn",
     "matplotlib", "jinja2", "cyclopts", "cattrs", "tomlkit", "rich", "narwhals",
 )  # fmt: skip
-EXTRAS = {"tensorboardx": "track", "trackio": "track"}
+EXTRAS = {"num2words": "demo", "tensorboardx": "track", "trackio": "track"}
 
 
 def report() -> dict[str, Any]:

@@ -45,6 +45,7 @@ from recurra.run import (
     save_baselines,
     save_beginning,
     save_end,
+    take_baselines,
 )
 from recurra.settings.groups import DataSettings
 from recurra.settings.names import check_task
@@ -84,6 +85,7 @@ def train(
     out: Path | None,
     overwrite: bool,
     progress: ProgressDisplay,
+    same_data: Path | None = None,
 ) -> Run:
     """Train a new run.
 
@@ -94,6 +96,8 @@ def train(
         out: the run folder; None: a new one under `runs/`.
         overwrite: replace the run that is in `out`.
         progress: what is shown meanwhile.
+        same_data: a run that has ended, of the same seed, data and settings but for the model: its plain methods are
+            taken over, which would be fitted to the same numbers.
 
     Raises:
         InputError: settings or data are at fault, or the folder is taken.
@@ -134,7 +138,7 @@ def train(
         display = stack.enter_context(tracked(progress, trackers, folder, flat(task.settings)))
         result = fit(training, task.settings.training, folder, display, beginning=beginning, processes=processes)
         task, result = _refitted(training, result, start, folder, display, beginning, processes)
-        return _finished(folder, training, task, test, result, files, processes)
+        return _finished(folder, training, task, test, result, files, processes, same_data)
 
 
 def try_out(
@@ -193,8 +197,10 @@ def try_out(
     )
 
 
-def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) -> Run:
+def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None, same_data: Path | None = None) -> Run:
     """Go on with a training that was stopped, exactly where it was; a finished one is loaded.
+
+    Args: as of `train`.
 
     Raises:
         RunError: the folder is no training, damaged, or held by another training.
@@ -241,7 +247,7 @@ def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None) 
                 training, task.settings.training, folder, display, resume=True, beginning=beginning, processes=processes
             )
             task, result = _refitted(training, result, start, folder, display, beginning, processes, resume=True)
-            return _finished(folder, training, task, test, result, files, processes)
+            return _finished(folder, training, task, test, result, files, processes, same_data)
 
 
 def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
@@ -361,13 +367,14 @@ def _finished(
     fitted: FitResult,
     files: tuple[FileRecord, ...],
     processes: Processes,
+    same_data: Path | None,
 ) -> Run:
     """The run: the first process ends it, the others have its weights and take its result over."""
     run: Run | None = None
 
     def end() -> dict[str, Any]:
         nonlocal run
-        run = _finish(folder, training, task, test, fitted, files, processes.count)
+        run = _finish(folder, training, task, test, fitted, files, processes.count, same_data)
         return dict(run.result)
 
     result = processes.found(end)
@@ -383,17 +390,22 @@ def _finish(
     fitted: FitResult,
     files: tuple[FileRecord, ...],
     processes: int,
+    same_data: Path | None,
 ) -> Run:
     """Score, write the result and the report, and seal the folder."""
     began = time.perf_counter()
     score = task.score(test)
     seconds = time.perf_counter() - began
-    baselines = task.fit_baselines(training)
-    save_baselines(folder, task, baselines)
+    if same_data is None:
+        baselines = task.fit_baselines(training)
+        save_baselines(folder, task, baselines)
+        plain = task.score_baselines(baselines, test)
+    else:
+        plain = take_baselines(folder, same_data)
     result: dict[str, Any] = {
         **score.metrics,
         **{f"valid_{name}": value for name, value in fitted.best.items()},
-        **task.score_baselines(baselines, test),
+        **plain,
         "metric": training.metric,
         "parameters": sum(one.numel() for one in task.model.parameters()),
         "steps": fitted.steps,

@@ -24,8 +24,9 @@ sys.exit(status)
 
 QUICK = [
     ("--help",), ("-h",), ("--version",), (), ("train", "-h"), ("train", "classify", "-h"), ("evaluate", "-h"),
-    ("predict", "-h"), ("info", "-h"), ("doctor", "-h"), ("demo", "-h"), ("runs", "-h"), ("config", "-h"),
-    ("config", "classify"), ("train", "sentiment"), ("train", "classify", "--hidden-size", "0"),
+    ("compare", "-h"), ("compare", "classify", "-h"), ("compare", "model"), ("predict", "-h"), ("info", "-h"),
+    ("doctor", "-h"), ("demo", "-h"), ("lab", "-h"), ("runs", "-h"), ("config", "-h"), ("config", "classify"),
+    ("train", "sentiment"), ("train", "classify", "--hidden-size", "0"),
 ]  # fmt: skip
 
 

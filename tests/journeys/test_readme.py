@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md", "docs/recurrence.md", "docs/cells.md", "docs/classify.md", "docs/data.md", "docs/drop-ins.md",
     "docs/streaming.md", "docs/certificate.md", "docs/tag.md",
-    "docs/model.md",
+    "docs/model.md", "docs/compare.md", "docs/lab.md",
 ]  # fmt: skip
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 RECURRA = f"{sys.executable} -c 'import sys; from recurra.cli.main import main; sys.exit(main())'"
@@ -70,12 +70,14 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 
 def test_the_readmes_commands_and_listings_run_in_order(tmp_path: Path) -> None:
     commands = next(block for block in blocks("README.md", "sh") if "reviews.csv" in block)
-    script = "set -e\n" + commands.replace(".venv/bin/recurra", RECURRA)
+    compared = next(block for block in blocks("README.md", "sh") if "recurra compare" in block).splitlines()[0]
+    script = "set -e\n" + f"{commands}\n{compared}".replace(".venv/bin/recurra", RECURRA)
     run = {"cwd": tmp_path, "env": ENVIRONMENT, "capture_output": True, "text": True, "check": False}
     done = subprocess.run(["bash", "-c", script], **run)  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr
     assert '"label"' in done.stdout
     assert (tmp_path / "runs" / "reviews" / "report.html").exists()
+    assert (tmp_path / "runs" / "compared" / "compare.html").exists()
     listing = "\n".join(blocks("README.md", "python"))
     done = subprocess.run([sys.executable, "-c", listing], **run)  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr
@@ -169,6 +171,7 @@ def test_every_option_that_a_page_names_exists() -> None:
     names = {*settings, *inspect.signature(generate).parameters}
     known = {name.replace("_", "-") for name in names} | switches | {
         "data", "out", "overwrite", "progress", "resume", "from", "json", "help", "debug", "version", "dry-run",
+        "cells", "seeds",
     }  # fmt: skip
     for page in [*PAGES, "docs/course/README.md"]:
         text = (ROOT / page).read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,8 +39,15 @@ def config(
         print_text(to_toml(task, SETTINGS[task]()).rstrip("\n"))
 
 
-def fill_from_file(_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+def fill_from_file(
+    _: App, commands: tuple[str, ...], arguments: ArgumentCollection, without: Collection[str] = ()
+) -> None:
     """Give the options of a task's command that are not on the command line the values of `--config FILE`.
+
+    Args:
+        commands: the last one is the task.
+        arguments: filled.
+        without: settings that the command chooses itself.
 
     Raises:
         InputError: the file cannot be read, or is of another task.
@@ -54,7 +62,7 @@ def fill_from_file(_: App, commands: tuple[str, ...], arguments: ArgumentCollect
     found = read_configuration(Path(file.tokens[-1].value), commands[-1])
     for name, value in flat(found.settings).items():
         argument = by_name[f"--{name.replace('_', '-')}"]
-        if not argument.tokens and value != known[name].default:
+        if not argument.tokens and value != known[name].default and name not in without:
             for index, word in enumerate(_words(value)):
                 argument.append(Token(keyword=name, value=word, source=str(found.path), index=index))
 

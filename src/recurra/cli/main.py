@@ -15,12 +15,14 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from recurra import __version__
 from recurra.cli.certify import certify
+from recurra.cli.compare import compare_app
 from recurra.cli.configuration import config
 from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
 from recurra.cli.evaluate import evaluate
 from recurra.cli.generate import generate
 from recurra.cli.info import info
+from recurra.cli.lab import lab
 from recurra.cli.predict import predict
 from recurra.cli.processes import name_of_process, speaks
 from recurra.cli.runs import runs
@@ -39,7 +41,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (train_app, config, evaluate, predict, generate, certify, info, runs, demo, doctor):
+for command in (train_app, compare_app, config, evaluate, predict, generate, certify, info, runs, demo, lab, doctor):
     app.command(command)
 app.register_install_completion_command(name="--install-completion", add_to_startup=True)
 

@@ -47,11 +47,11 @@ def curves(history: Sequence[Record], metric: str, higher_is_better: bool = True
         higher_is_better: whether its best value is the highest.
     """
     two = metric != "loss"
-    figure = _figure(WIDTH, 4.4 if two else 2.8)
+    figure = new_figure(WIDTH, 4.4 if two else 2.8)
     losses, *others = figure.subplots(1 + two, sharex=True, squeeze=False)[:, 0]
     scores = others[0] if two else losses
     for axes in (losses, *others):
-        _plain(axes)
+        plain_axes(axes)
     steps = _column(history, "step")
     for name, label, colour in (("train_loss", "training", BLUE), ("valid_loss", "validation", ORANGE)):
         _line(losses, steps, _column(history, name), label, colour)
@@ -68,9 +68,9 @@ def curves(history: Sequence[Record], metric: str, higher_is_better: bool = True
     else:
         title = _words(metric)
     if two:
-        _title(losses, "loss")
-    _title(scores, title)
-    _axis_labels(scores, "training step", "")
+        axes_title(losses, "loss")
+    axes_title(scores, title)
+    axis_labels(scores, "training step", "")
     scores.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     if losses.get_legend_handles_labels()[0]:
         losses.legend(frameon=False, labelcolor=INK, fontsize=8.5)
@@ -106,17 +106,17 @@ def confusion(matrix: NDArray[np.int64], names: Sequence[str]) -> Figure:
     many = classes > NUMBERED_CLASSES
     side = WIDTH if classes <= 10 else 7.0 if not many else min(7.0 + (classes - NUMBERED_CLASSES) / 18, 10.6)
     size = 9.0 if not many else max(2.5, min(8.0, side * 43 / classes))
-    figure = _figure(side, side * (0.8 if classes <= 3 else 0.92))
+    figure = new_figure(side, side * (0.8 if classes <= 3 else 0.92))
     axes = figure.subplots()
     image = axes.imshow(shares, cmap=BLUES, norm=PowerNorm(0.5, 0, 1), aspect="auto" if classes <= 3 else "equal")
     every = math.ceil(classes / LABELLED_CLASSES) or 1
     ticks = list(range(0, classes, every))
-    labels = [_drawable(names[tick]) for tick in ticks]
+    labels = [drawable(names[tick]) for tick in ticks]
     longest = max(map(len, labels), default=0)
     upright = classes <= 10 and longest * classes <= 50
     axes.set_xticks(ticks, labels, rotation=0 if upright else 90, fontsize=size, parse_math=False)
     axes.set_yticks(ticks, labels, fontsize=size, parse_math=False)
-    _axis_labels(axes, "predicted", "true")
+    axis_labels(axes, "predicted", "true")
     axes.spines[:].set_color(GRID)
     axes.tick_params(length=0, labelcolor=INK)
     if classes <= LABELLED_CLASSES:
@@ -150,17 +150,17 @@ def length_histogram(lengths: Sequence[int], unit: str = "steps") -> Figure:
         lengths: of each sequence.
         unit: what a length counts: steps, tokens, …
     """
-    figure = _figure(WIDTH, 2.8)
+    figure = new_figure(WIDTH, 2.8)
     axes = figure.subplots()
-    _plain(axes)
+    plain_axes(axes)
     bins = _bins(lengths)
     for first, last, count in bins:
         axes.bar((first + last) / 2, count, width=(last - first + 1) * 0.9, color=BLUE, linewidth=0)
     if len(lengths):
         middle = float(np.median(np.asarray(lengths)))
         axes.axvline(middle, color=ORANGE, linewidth=1.4)
-        _title(axes, f"median {middle:g}, longest {max(lengths)} {unit}")
-    _axis_labels(axes, f"length ({unit})", "sequences")
+        axes_title(axes, f"median {middle:g}, longest {max(lengths)} {unit}")
+    axis_labels(axes, f"length ({unit})", "sequences")
     axes.grid(axis="x", visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
@@ -178,16 +178,16 @@ def scatter(truths: NDArray[np.float64], values: NDArray[np.float64]) -> Figure:
     Args:
         truths, values: [N], in one unit.
     """
-    figure = _figure(WIDTH, WIDTH * 0.8)
+    figure = new_figure(WIDTH, WIDTH * 0.8)
     axes = figure.subplots()
-    _plain(axes)
+    plain_axes(axes)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
     if len(truths):
         ends = [float(min(truths.min(), values.min())), float(max(truths.max(), values.max()))]
         axes.plot(ends, ends, color=ORANGE, linewidth=1.4, zorder=2)
         alpha = 0.8 if len(truths) <= 200 else 0.4 if len(truths) <= 2000 else 0.15
         axes.plot(truths, values, "o", color=BLUE, markersize=4, alpha=alpha, markeredgewidth=0, zorder=3)
-    _axis_labels(axes, "true", "answered")
+    axis_labels(axes, "true", "answered")
     return figure
 
 
@@ -205,13 +205,13 @@ def images(pictures: Sequence[NDArray[np.float32]], captions: Sequence[str], col
         columns: pictures side by side.
     """
     rows = max(1, math.ceil(len(pictures) / columns))
-    figure = _figure(WIDTH, rows * (WIDTH / columns + 0.22))
+    figure = new_figure(WIDTH, rows * (WIDTH / columns + 0.22))
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(pictures) :]:
         axes.set_axis_off()
     for axes, picture, caption in zip(grid.flat, pictures, captions, strict=False):
         axes.imshow(picture, cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_xlabel(_drawable(caption), fontsize=8.5, color=INK, labelpad=3, parse_math=False)
+        axes.set_xlabel(drawable(caption), fontsize=8.5, color=INK, labelpad=3, parse_math=False)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[:].set_color(GRID)
@@ -227,11 +227,11 @@ def image_numbers(pictures: Sequence[NDArray[np.float32]], captions: Sequence[st
     ], ["caption", *(f"pixel {index}" for index in range(pixels))]
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def _plain(axes: Axes) -> None:
+def plain_axes(axes: Axes) -> None:
     """Two spines, quiet ticks, horizontal lines."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRID)
@@ -240,12 +240,12 @@ def _plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _axis_labels(axes: Axes, x: str, y: str) -> None:
+def axis_labels(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x, fontsize=8.5, color=FAINT, parse_math=False)
     axes.set_ylabel(y, fontsize=8.5, color=FAINT, parse_math=False)
 
 
-def _title(axes: Axes, title: str) -> None:
+def axes_title(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=9.5, color=INK, parse_math=False)
 
 
@@ -288,7 +288,7 @@ def _bins(lengths: Sequence[int]) -> list[tuple[int, int, int]]:
     return [(low + bar * width, low + (bar + 1) * width - 1, int(count)) for bar, count in enumerate(counts)]
 
 
-def _drawable(text: str) -> str:
+def drawable(text: str) -> str:
     """A label short enough to draw, with a box for each character that the font does not have."""
     glyphs = get_font(findfont(FONT)).get_charmap()
     return "".join(

@@ -7,8 +7,8 @@ ended; one whose files are not those of the manifest is refused by name. Nothing
 from recurra.run.files import DECISIVE
 from recurra.run.kinds import make_run
 from recurra.run.language_run import LanguageRun
-from recurra.run.loading import load_beginning, load_run
-from recurra.run.plain import load_baselines, save_baselines
+from recurra.run.loading import decisive_files, load_beginning, load_run
+from recurra.run.plain import load_baselines, save_baselines, take_baselines
 from recurra.run.run import Run
 from recurra.run.saving import beginning_digests, save_beginning, save_end
 from recurra.run.table_run import TableRun
@@ -23,6 +23,7 @@ __all__ = [
     "TagRun",
     "TranslateRun",
     "beginning_digests",
+    "decisive_files",
     "load_baselines",
     "load_beginning",
     "load_run",
@@ -30,4 +31,5 @@ __all__ = [
     "save_baselines",
     "save_beginning",
     "save_end",
+    "take_baselines",
 ]

@@ -53,6 +53,21 @@ def load_run(folder: Path, device: torch.device | str = "cpu") -> Run:
                 f"{folder}: this training has not ended; go on with: recurra train --resume {shlex.quote(str(folder))}"
             )
         raise RunError(f"{folder} is no run folder: it has no manifest.json")
+    content = decisive_files(folder)
+    result = json_object(folder / "result.json", read(folder, "result.json"))
+    task, files = _task(folder, content, "meta")
+    _load_weights(task.model, content["model.safetensors"], folder / "model.safetensors", device)
+    task.device = torch.device(device)
+    task.model.eval()
+    return make_run(folder, task, files, result)
+
+
+def decisive_files(folder: Path) -> dict[str, bytes]:
+    """The files that decide the answers of a run, by name, each compared with the manifest.
+
+    Raises:
+        RunError: one is missing, damaged, or not known to this version.
+    """
     digests = read_manifest(folder / "manifest.json")
     content: dict[str, bytes] = {}
     for name in DECISIVE:
@@ -66,12 +81,7 @@ def load_run(folder: Path, device: torch.device | str = "cpu") -> Run:
     unknown = sorted(digests.keys() - set(DECISIVE))
     if unknown:
         raise RunError(f"{folder / unknown[0]} is part of this run and not known to this version; is it newer?")
-    result = json_object(folder / "result.json", read(folder, "result.json"))
-    task, files = _task(folder, content, "meta")
-    _load_weights(task.model, content["model.safetensors"], folder / "model.safetensors", device)
-    task.device = torch.device(device)
-    task.model.eval()
-    return make_run(folder, task, files, result)
+    return content
 
 
 def load_beginning(folder: Path, device: torch.device | str = "cpu") -> tuple[Task, tuple[FileRecord, ...]]:

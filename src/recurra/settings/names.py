@@ -33,7 +33,8 @@ Progress = Literal["auto", "bar", "lines", "json", "none"]
 TaskName = Literal["classify", "regress", "tag", "model", "translate"]
 TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 Automatic = Literal["auto"]
-DemoName = Literal["digits", "hello"]
+DemoName = Literal["digits", "hello", "languages", "cells"]
+LabName = Literal["vanishing-gradient", "memory", "cost"]
 
 UNIT_WORDS: dict[str, str] = {"word": "words", "char": "characters", "bpe": "subwords", "byte": "bytes"}
 """What so many tokens of each unit are called."""
