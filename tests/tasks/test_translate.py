@@ -123,6 +123,23 @@ def test_the_search_can_be_asked_anew(run: TranslateRun) -> None:
         assert str(error.value).startswith(words)
 
 
+def test_several_answers_are_those_of_falling_score(run: TranslateRun) -> None:
+    (answer,) = run.predict("forty two", n_best=3)
+    (row,) = run.predict_rows(["forty two"], n_best=3)
+    assert [one["text"] for one in row["alternatives"]] == [text for text, _ in answer.alternatives]
+    scores = [answer.score, *(score for _, score in answer.alternatives)]
+    assert len(scores) == 3 and scores == sorted(scores, reverse=True)
+    assert answer.text == "quarante deux" and len({answer.text, *(text for text, _ in answer.alternatives)}) == 3
+    for n_best in (0, 6):
+        with pytest.raises(SettingsError, match=f"n_best: {n_best} is not in 1 to 5, the beam"):
+            run.predict("forty two", n_best=n_best)
+
+
+def test_what_is_longer_than_can_be_read_is_counted(run: TranslateRun) -> None:
+    short, long = run.predict_rows(["forty two", "forty " * 5000], beam=1, max_target_length=3)
+    assert "cut" not in short and long["cut"] == 5000 - 4096
+
+
 def test_unknown_words_are_copied_where_that_is_asked_for(tmp_path: Path) -> None:
     names = [f"name{number}" for number in range(40)]
     pairs = [(f"hello {name}", f"bonjour {name}") for name in names]

@@ -30,6 +30,9 @@ def predict(
     attention: Annotated[
         bool, Parameter(help="Beside a translation its tokens and what each looked at.", negative="")
     ] = False,
+    n_best: Annotated[
+        int | None, Parameter(help="Translations of each input, at most as many as beam.", show_default=False)
+    ] = None,
     search: Search = SearchChoices(),
 ) -> int:
     """Answer every input with one line of JSON, in input order.
@@ -40,7 +43,7 @@ def predict(
     from recurra import api
 
     loaded = api.load(run)
-    options = chosen(search, loaded, run, attention=attention)
+    options = chosen(search, loaded, run, attention=attention, n_best=n_best)
     gc.freeze()  # the libraries' objects are here to stay: looking through them again and again takes time
     rows = faulty = 0
     for batch in batches_of_rows(loaded, file, format):
@@ -56,7 +59,7 @@ def predict(
 
 def _check_rest(file: str, more: tuple[str, ...]) -> None:
     """Refuse what is no FILE: the place must take a lone hyphen, so that it takes mistyped options too."""
-    known = ["--from", "--attention", *(option_name(field.name) for field in fields(SearchChoices))]
+    known = ["--from", "--attention", "--n-best", *(option_name(field.name) for field in fields(SearchChoices))]
     for token in (file, *more):
         if token.startswith("-") and token != "-":
             raise SettingsError(f"{token} is no option of `recurra predict`; {did_you_mean(token, known)}")

@@ -46,14 +46,14 @@ def chosen(search: SearchChoices, run: Run, place: Path, **more: Any) -> dict[st
     """The options that were given, by name; none for a run of another task.
 
     Args:
-        more: others that only a translator has; what is false was not given.
+        more: others that only a translator has; what is None or False was not given.
 
     Raises:
         SettingsError: one was given for such a run.
     """
     values = {field.name: getattr(search, field.name) for field in fields(search)}
     found = {name: value for name, value in values.items() if value is not None}
-    found |= {name: value for name, value in more.items() if value}
+    found |= {name: value for name, value in more.items() if value is not None and value is not False}
     if found and run.task != "translate":
         raise SettingsError(f"{option_name(next(iter(found)))}: it is for translate, and {place} is a {run.task} run")
     return found

@@ -58,8 +58,8 @@ def flat(title: str, order: int) -> Parameter:
 
 def no_data(task: str, command: str) -> str:
     """What to say where there are no data."""
-    options = " and ".join(word for word in EXAMPLES[task].split() if word.startswith("--"))
-    return f"there is no data; give a file with {options}, as in: recurra {command} {task} {EXAMPLES[task]}"
+    named = " and ".join(word for word in EXAMPLES[task].split() if word.startswith("--"))
+    return f"there is no data; give a file with {named}, as in: recurra {command} {task} {EXAMPLES[task]}"
 
 
 def _command(

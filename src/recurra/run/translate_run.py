@@ -63,13 +63,14 @@ class TranslateRun(Run):
         found = self._task.score(examples, **search)
         return {**found.metrics, "examples": len(examples), **self._baseline_scores(examples)}
 
-    def predict(self, inputs: Any, attention: bool = False, **search: Any) -> Any:
+    def predict(self, inputs: Any, attention: bool = False, n_best: int = 1, **search: Any) -> Any:
         """The answer to each text, in order.
 
         Args:
             inputs: texts, or one; or columns with the run's column of sources: a mapping, a list of dictionaries, a
                 frame.
             attention: whether the alignment is given too.
+            n_best: answers to each text, at most as many as beam; those after the best are its `alternatives`.
             search: options of the search in place of the run's, as for `evaluate`.
 
         Returns:
@@ -88,7 +89,7 @@ class TranslateRun(Run):
         table = table_from_python(inputs)
         column, values = source_texts(table, self.settings.data)
         answers = []
-        for row, answer in enumerate(self._task.predict(values, options, attention)):
+        for row, answer in enumerate(self._task.predict(values, options, attention, n_best)):
             if isinstance(answer, RecurraError):
                 raise table.place(row, column).error(str(answer)) from answer
             answers.append(answer)
@@ -105,20 +106,30 @@ class TranslateRun(Run):
         targets = [self._task.reading.target.encode(target).tolist()[:-1] for _, target in sides]
         return self._task.told([source for source, _ in sides], targets)
 
-    def predict_rows(self, rows: Iterable[Any], attention: bool = False, **search: Any) -> Iterator[dict[str, Any]]:
+    def predict_rows(
+        self, rows: Iterable[Any], attention: bool = False, n_best: int = 1, **search: Any
+    ) -> Iterator[dict[str, Any]]:
         """`{"text": …, "score": …}` for each row, or an error. Rows may be errors already.
+
+        Beside them stands cut, the tokens of a source beyond the longest read, where there are some.
 
         Args:
             rows: texts.
             attention: whether source, target and attention stand beside them: the tokens of both sides, and for each
                 of the target's its weights over the source's.
+            n_best: answers to each text; those after the best stand in `alternatives`.
             search: options of the search in place of the run's.
         """
-        for answer in self._task.predict(rows, self._task.search(**search), attention):
+        for answer in self._task.predict(rows, self._task.search(**search), attention, n_best):
             if isinstance(answer, RecurraError):
                 yield {"error": str(answer)}
                 continue
             found: dict[str, Any] = {"text": answer.text, "score": round(answer.score, SCORE_DIGITS)}
+            if n_best > 1:
+                others = answer.alternatives
+                found["alternatives"] = [{"text": text, "score": round(score, SCORE_DIGITS)} for text, score in others]
+            if answer.cut:
+                found["cut"] = answer.cut
             if answer.attention is not None:
                 found |= {
                     "source": list(answer.source_labels),

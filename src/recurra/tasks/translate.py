@@ -12,7 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from recurra.baselines import WordByWord
-from recurra.data.pairs import BEGIN_ID, END_ID, PairFeatures, PairParts, lengths_of, partition_pairs, plan_pairs
+from recurra.data.pairs import (
+    BEGIN_ID,
+    END_ID,
+    EncodedPair,
+    PairFeatures,
+    PairParts,
+    lengths_of,
+    partition_pairs,
+    plan_pairs,
+)
 from recurra.data.partition import Given
 from recurra.data.table import Table
 from recurra.errors import DataError, RecurraError, SettingsError
@@ -52,7 +61,8 @@ class Translation(NamedTuple):
     text: the answer. score: its log probability in nats, by the length penalty and coverage penalty of the search.
     source_labels [S], target_labels [T]: tokens as they are shown, the ends among them. attention: [T, S] float32 of
     each token of the answer over the source's. Where attention was not asked for, or the model has none, it is None
-    and the labels are empty.
+    and the labels are empty. cut: tokens of the source beyond the longest read. alternatives: (text, score) of the
+    answers after this one, the best first, where several were asked for.
     """
 
     text: str
@@ -60,6 +70,8 @@ class Translation(NamedTuple):
     source_labels: tuple[str, ...] = ()
     target_labels: tuple[str, ...] = ()
     attention: NDArray[np.float32] | None = None
+    cut: int = 0
+    alternatives: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,17 +206,25 @@ class Translate(Task):
         """The text of the answer to each source."""
         return [one.text for one in self.translated(examples.sources, self.search(**search))]
 
-    def translated(self, sources: list[str], options: TranslateOptions, attention: bool = False) -> list[Translation]:
+    def translated(
+        self, sources: list[str], options: TranslateOptions, attention: bool = False, n_best: int = 1
+    ) -> list[Translation]:
         """The answer to each source, in their order; the model in evaluation mode."""
         pairs = [self.reading.encode(source) for source in sources]
-        found = found_for(self.model, self.reading, pairs, self.reach, options, attention=attention, device=self.device)
-        return [self._translation(*one, options, attention) for one in zip(sources, found, strict=True)]
+        found = self._searched(pairs, options, attention, n_best)
+        each = zip(sources, pairs, found, strict=True)
+        return [self._translation(*one, options, attention) for one in each]
 
     def found(self, sources: list[str], **search: Any) -> list[Found]:
         """What the search finds for each source, as ids."""
         pairs = [self.reading.encode(source) for source in sources]
-        options = self.search(**search)
-        return found_for(self.model, self.reading, pairs, self.reach, options, attention=False, device=self.device)
+        return [best for best, *_ in self._searched(pairs, self.search(**search), False, 1)]
+
+    def _searched(
+        self, pairs: list[EncodedPair], options: TranslateOptions, attention: bool, n_best: int
+    ) -> list[list[Found]]:
+        how: dict[str, Any] = {"attention": attention, "n_best": n_best, "device": self.device}
+        return found_for(self.model, self.reading, pairs, self.reach, options, **how)
 
     def told(self, sources: list[str], targets: list[list[int]]) -> list[float]:
         """The log probability in nats of each target, ids without the end: forced decoding, one after the other."""
@@ -284,37 +304,45 @@ class Translate(Task):
         return [*training.notes, *found]
 
     def predict(
-        self, inputs: Iterable[Any], options: TranslateOptions, attention: bool = False
+        self, inputs: Iterable[Any], options: TranslateOptions, attention: bool = False, n_best: int = 1
     ) -> Iterator[Translation | RecurraError]:
         """The answer to each input, in order; in place of what is no text stands the error."""
         waiting: list[str | RecurraError] = []
         for value in inputs:
             waiting.append(value if isinstance(value, str | RecurraError) else _no_text(value))
             if len(waiting) == PREDICT_ROWS:
-                yield from self._predicted(waiting, options, attention)
+                yield from self._predicted(waiting, options, attention, n_best)
                 waiting = []
-        yield from self._predicted(waiting, options, attention)
+        yield from self._predicted(waiting, options, attention, n_best)
 
     def _predicted(
-        self, rows: list[str | RecurraError], options: TranslateOptions, attention: bool
+        self, rows: list[str | RecurraError], options: TranslateOptions, attention: bool, n_best: int
     ) -> Iterator[Translation | RecurraError]:
-        found = iter(self.translated([row for row in rows if isinstance(row, str)], options, attention))
+        found = iter(self.translated([row for row in rows if isinstance(row, str)], options, attention, n_best))
         for row in rows:
             yield next(found) if isinstance(row, str) else row
 
-    def _translation(self, source: str, found: Found, options: TranslateOptions, attention: bool) -> Translation:
-        ids = found.tokens.tolist()
-        weights = found.attention.cpu().numpy()
-        text = self.reading.answer(ids, weights if options.copy_unknown else None, source)
-        if not attention or not weights.shape[1]:
-            return Translation(text, found.score)
-        return Translation(
-            text,
-            found.score,
-            tuple(self.reading.source_labels(source)),
-            tuple(self.reading.target_labels([*ids, END_ID])),
-            weights,
+    def _translation(
+        self, source: str, pair: EncodedPair, found: list[Found], options: TranslateOptions, attention: bool
+    ) -> Translation:
+        best, *others = found
+        answer = Translation(
+            self._text(source, best, options),
+            best.score,
+            cut=pair.cut,
+            alternatives=tuple((self._text(source, one, options), one.score) for one in others),
         )
+        if not attention or not best.attention.shape[1]:
+            return answer
+        return answer._replace(
+            source_labels=tuple(self.reading.source_labels(source)),
+            target_labels=tuple(self.reading.target_labels([*best.tokens.tolist(), END_ID])),
+            attention=best.attention.cpu().numpy(),
+        )
+
+    def _text(self, source: str, found: Found, options: TranslateOptions) -> str:
+        weights = found.attention.cpu().numpy() if options.copy_unknown else None
+        return self.reading.answer(found.tokens.tolist(), weights, source)
 
 
 def _no_text(value: Any) -> DataError:

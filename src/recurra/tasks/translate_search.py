@@ -97,18 +97,25 @@ def found_for(
     *,
     attention: bool,
     device: torch.device,
-) -> list[Found]:
-    """The best answer to each source, in their order; the model in evaluation mode.
+    n_best: int = 1,
+) -> list[list[Found]]:
+    """The best answers to each source, in their order, the best first; the model in evaluation mode.
 
     Args:
         pairs: their sources are read.
         attention: whether it is kept.
         device: of the model.
+        n_best: answers to each, where there are as many; at most beam.
+
+    Raises:
+        SettingsError: n_best is out of range.
     """
+    if not 1 <= n_best <= options.beam:
+        raise SettingsError(f"n_best: {n_best} is not in 1 to {options.beam}, the beam; give a wider beam too")
     lengths = [len(pair.source) for pair in pairs]
     room = max(1, BATCH_TOKENS // options.beam)
     batches = plan(lengths, batch_size=0, batch_tokens=room, rng=None) if pairs else []
-    found: list[Found | None] = [None] * len(pairs)
+    found: list[list[Found]] = [[] for _ in pairs]
     copies = options.copy_unknown and attends(model)
     without = (PAD_ID, BEGIN_ID) if copies else (PAD_ID, BEGIN_ID, UNK_ID)
     was_training = model.training
@@ -136,14 +143,14 @@ def found_for(
                 }
                 state = model.begin(source.values, source.lengths)
                 if options.beam == 1:
-                    best = greedy_search(model.decoder, state, **how)
+                    best = [[one] for one in greedy_search(model.decoder, state, **how)]
                 else:
-                    best = [one[0] for one in beam_search(model.decoder, state, beam_size=options.beam, **how)]
-                for row, one in zip(rows, best, strict=True):
-                    found[row] = one._replace(attention=one.attention[:, : lengths[row]].float())
+                    best = beam_search(model.decoder, state, beam_size=options.beam, n_best=n_best, **how)
+                for row, several in zip(rows, best, strict=True):
+                    found[row] = [one._replace(attention=one.attention[:, : lengths[row]].float()) for one in several]
     finally:
         model.train(was_training)
-    return [one for one in found if one is not None]
+    return found
 
 
 def attends(model: Seq2Seq) -> bool:
