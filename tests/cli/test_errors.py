@@ -24,7 +24,7 @@ class StoppedError(RecurraError):
     ("arguments", "words"),
     [
         ("trin", 'Unknown command "trin". Did you mean "train"?'),
-        ("train", "name a task (classify, regress, tag, model)"),
+        ("train", "name a task (classify, regress, tag, model, translate)"),
         ("train clasify --data a.csv", "task: 'clasify' is not known; did you mean 'classify'?"),
         ("train --data a.csv classify", "a task's options follow it: recurra train classify --data"),
         ("train --resme runs/a", "did you mean '--resume'?"),

@@ -20,6 +20,7 @@ from recurra.cli.configuration import config
 from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
 from recurra.cli.evaluate import evaluate
+from recurra.cli.explain import explain
 from recurra.cli.generate import generate
 from recurra.cli.info import info
 from recurra.cli.lab import lab
@@ -41,7 +42,9 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (train_app, compare_app, config, evaluate, predict, generate, certify, info, runs, demo, lab, doctor):
+for command in (
+    train_app, compare_app, config, evaluate, predict, generate, explain, certify, info, runs, demo, lab, doctor,
+):  # fmt: skip
     app.command(command)
 app.register_install_completion_command(name="--install-completion", add_to_startup=True)
 
