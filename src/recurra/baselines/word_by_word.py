@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.baselines.stored_files import FORMAT, WORDS_FILE, json_alone
 from recurra.errors import RunError
 
-FILE = "baselines.json"
-FORMAT = 1
 NAME = "words"
 ROUNDS = 5  # of expectation maximisation; Model 1 hardly changes its first choices after them
 MOST_CELLS = 6_000_000  # pairs of words within pairs of texts: what is counted in seconds; the first pairs have them
@@ -56,7 +55,7 @@ class WordByWord:
     def to_files(self) -> dict[str, bytes]:
         """The file of a run, by name."""
         content = {"format": FORMAT, "kind": NAME, "words": self.words, "seconds": self.seconds}
-        return {FILE: json.dumps(content).encode("ascii")}
+        return {WORDS_FILE: json.dumps(content).encode("ascii")}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], folder: Path = Path()) -> WordByWord:
@@ -65,12 +64,10 @@ class WordByWord:
         Raises:
             RunError: it is damaged.
         """
-        try:
-            content = json.loads(files[FILE])
-        except (KeyError, ValueError, RecursionError) as error:
-            raise RunError(f"{folder / FILE} is damaged: it is no JSON; train the run again") from error
+        content = json_alone(files, folder)
         if not _is_whole(content):
-            raise RunError(f"{folder / FILE} is damaged: words and their translations are expected; train it again")
+            path = folder / WORDS_FILE
+            raise RunError(f"{path} is damaged: words and their translations are expected; train it again")
         return cls(content["words"], float(content["seconds"]))
 
 

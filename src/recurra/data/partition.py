@@ -18,6 +18,7 @@ from recurra.errors import DataError, InputError
 from recurra.files import sha256
 from recurra.randomness import seed_of
 from recurra.settings.groups import SplitSettings, TableSettings, as_fraction
+from recurra.settings.translation import PairsSettings
 
 Gather = Callable[[Table, Any], Table]
 """(table, settings) → one row a sequence."""
@@ -103,7 +104,7 @@ def partition(
     return Parts(whole, valid, test, tuple(files), settings)
 
 
-def read_labelled(path: str | Path, settings: TableSettings, format: str | None = None) -> Table:
+def read_labelled(path: str | Path, settings: TableSettings | PairsSettings, format: str | None = None) -> Table:
     """A labelled file in the format that the settings describe.
 
     Raises:

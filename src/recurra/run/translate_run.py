@@ -8,13 +8,12 @@ from typing import Any, NamedTuple, NoReturn, cast
 
 from recurra.data.answers import in_kind_of
 from recurra.data.pairs import pairs_of, source_texts
-from recurra.data.partition import check_unchanged
 from recurra.data.readers import READERS, check_file, read_table, table_from_python
 from recurra.data.readers.jsonl import columns_of
 from recurra.data.readers.lines import read_lines
 from recurra.data.readers.options import ReadOptions
 from recurra.data.table import Table
-from recurra.errors import InputError, NotStreamable, RecurraError
+from recurra.errors import NotStreamable, RecurraError
 from recurra.run.run import Run
 from recurra.settings.tasks import TranslateSettings
 from recurra.tasks import Translate
@@ -193,10 +192,8 @@ class TranslateRun(Run):
     def _pairs(self, data: Any) -> Table:
         if data is not None:
             return pairs_of(data, self.settings.data)
-        if not self.files:
-            raise InputError(f"{self.path}: the data of this run came as Python objects; give evaluate its data")
-        check_unchanged(self.files)
-        return self._task.read(self.settings, None, self._task).test
+        table: Table = self.own_test_data()
+        return table
 
 
 def _ending(path: Path) -> str:

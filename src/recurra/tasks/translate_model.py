@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from recurra.data.pairs import BEGIN_ID, END_ID, PairFeatures
 from recurra.models import Decoder, Encoder, Seq2Seq
 from recurra.settings.stack import cell_names, layer_cells
@@ -32,42 +34,37 @@ def build_translator(settings: TranslateSettings, features: PairFeatures) -> Seq
     """
     text, model = settings.text, settings.model
     cells, decoder_cells = cells_of(model)
-    dropout = model.dropout_between(DROPOUT)
+    shared: dict[str, Any] = {
+        "num_layers": model.layers,
+        "residual": model.residual,
+        "embedding_dropout": text.embedding_dropout,
+        "dropout": model.dropout_between(DROPOUT),
+        "output_dropout": model.output_dropout,
+        "weight_dropout": model.weight_dropout,
+        "recurrent_dropout": model.recurrent_dropout,
+        "zoneout": model.zoneout,
+    }
     encoder = Encoder(
         cells,
         len(features.source),
         embedding_size(settings),
         model.encoder_features,
-        model.layers,
         bidirectional=model.bidirectional,
-        residual=model.residual,
-        embedding_dropout=text.embedding_dropout,
-        dropout=dropout,
-        output_dropout=model.output_dropout,
-        weight_dropout=model.weight_dropout,
-        recurrent_dropout=model.recurrent_dropout,
-        zoneout=model.zoneout,
         attention_window=model.attention_window if "transformer" in cells else None,
+        **shared,
     )
     decoder = Decoder(
         decoder_cells,
         len(features.target),
         embedding_size(settings),
         model.hidden_size,
-        model.layers,
         memory_size=encoder.output_size,
         attention=model.attention,
         input_feeding=model.input_feeding,
         tied=model.tied,
         embedding=encoder.embedding if model.tied and features.joint else None,
-        residual=model.residual,
-        embedding_dropout=text.embedding_dropout,
-        dropout=dropout,
-        output_dropout=model.output_dropout,
-        weight_dropout=model.weight_dropout,
-        recurrent_dropout=model.recurrent_dropout,
-        zoneout=model.zoneout,
         attention_window=model.attention_window if "transformer" in decoder_cells else None,
+        **shared,
     )
     return Seq2Seq(encoder, decoder, bos_id=BEGIN_ID, eos_id=END_ID)
 

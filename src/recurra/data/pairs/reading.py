@@ -9,8 +9,8 @@ from typing import Any
 from recurra.data.pairs.columns import SOURCE, TARGET, pair_columns, paired, unzipped
 from recurra.data.pairs.lines import read_line_pairs
 from recurra.data.pairs.overlap import overlap
-from recurra.data.partition import FileRecord, Given, Parts, partition
-from recurra.data.readers import read_table, table_from_python
+from recurra.data.partition import FileRecord, Given, Parts, partition, read_labelled
+from recurra.data.readers import table_from_python
 from recurra.data.table import Table, concatenate
 from recurra.errors import DataError, InputError, SettingsError
 from recurra.files import sha256
@@ -72,7 +72,7 @@ def pairs_of(data: Any, settings: PairsSettings, format: str | None = None) -> T
     if isinstance(data, tuple) and len(data) == 2 and all(isinstance(one, str | Path) for one in data):
         return read_line_pairs(*data, encoding=settings.encoding)
     if isinstance(data, str | Path):
-        return paired(_table(data, settings, format), settings)
+        return paired(read_labelled(data, settings, format), settings)
     return paired(table_from_python(data), settings)
 
 
@@ -140,22 +140,12 @@ class _Reader:
         return table
 
     def table(self, path: str, split: str) -> Table:
-        table = _table(path, self.settings)
+        table = read_labelled(path, self.settings)
         self.record(path, len(table), split)
         return table
 
     def record(self, path: str, rows: int, split: str) -> None:
         self.files.append(FileRecord(str(Path(path).resolve()), sha256(Path(path)), rows, split))
-
-
-def _table(path: str | Path, settings: PairsSettings, format: str | None = None) -> Table:
-    return read_table(
-        Path(path),
-        delimiter=settings.delimiter,
-        header=settings.header,
-        encoding=settings.encoding,
-        format=format,
-    )
 
 
 def _as_it_is(table: Table, _: Any) -> Table:

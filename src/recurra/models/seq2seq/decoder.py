@@ -13,10 +13,9 @@ from torch.nn import functional as F
 from recurra.errors import InputError, SettingsError, ShapeError
 from recurra.models.seq2seq.attentive import AttentiveLayers
 from recurra.models.seq2seq.crossing import CrossingLayers
-from recurra.models.seq2seq.encoder import EMBEDDING_STD
 from recurra.models.seq2seq.noise import DecoderNoise
 from recurra.models.seq2seq.states import Decoded, DecoderOutput, DecoderState
-from recurra.models.seq2seq.tokens import check_positive, check_rates, check_tokens, enter_tokens
+from recurra.models.tokens import EMBEDDING_STD, check_positive, check_rates, check_tokens, enter_tokens
 from recurra.nn import Recurrent, RecurrentState
 from recurra.nn.layers import CellKind, cell_kinds
 from recurra.nn.noise import dropout_mask

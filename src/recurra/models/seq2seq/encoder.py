@@ -9,14 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.models.seq2seq.noise import EncoderNoise
-from recurra.models.seq2seq.tokens import check_positive, check_rates, enter_tokens
+from recurra.models.tokens import EMBEDDING_STD, check_positive, check_rates, enter_tokens
 from recurra.nn import Recurrent, RecurrentState
 from recurra.nn.door import enter
 from recurra.nn.layers import CellKind
 from recurra.nn.noise import dropout_mask
 from recurra.settings.names import Initialization
-
-EMBEDDING_STD = 0.1  # as in a language model
 
 
 class Encoder(nn.Module):

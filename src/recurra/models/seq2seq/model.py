@@ -14,7 +14,7 @@ from recurra.models.seq2seq.decoder import Decoder
 from recurra.models.seq2seq.encoder import Encoder
 from recurra.models.seq2seq.noise import Seq2SeqNoise
 from recurra.models.seq2seq.states import Decoded, DecoderOutput, DecoderState
-from recurra.models.seq2seq.tokens import enter_tokens
+from recurra.models.tokens import enter_tokens
 from recurra.nn.linear_cross_entropy import BLOCK_BYTES, linear_cross_entropy
 from recurra.randomness import drawn_rows
 from recurra.sequence import Sequence, check_lengths, valid_mask

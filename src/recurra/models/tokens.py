@@ -1,4 +1,4 @@
-"""Tokens at the door of an encoder or a decoder."""
+"""Tokens at the door of a model that embeds them, and the checks of its sizes and rates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from torch import Tensor
 
 from recurra.errors import SettingsError, ShapeError
 from recurra.sequence import check_lengths, valid_mask
+
+EMBEDDING_STD = 0.1  # smaller than torch's 1: logits of tied weights begin near zero
 
 
 def enter_tokens(
