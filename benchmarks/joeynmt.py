@@ -1,6 +1,6 @@
 """English to French beside JoeyNMT: the same model, pairs, tokens and steps.
 
-    python benchmarks/joeynmt.py --joey PYTHON [bleu|speed …] [--runs FOLDER] [--steps 1300] [--rounds 3]
+    python benchmarks/joeynmt.py --joey PYTHON [bleu|training|search …] [--runs FOLDER] [--steps 1300] [--rounds 3]
 
 PYTHON is that of an environment with joeynmt 2.3.0 (`pip install joeynmt`). Ours is the row `lstm` of translate.py,
 which has to be in FOLDER (default: `runs`); the peer's runs go to FOLDER/joey and are made where they are not there.
@@ -12,8 +12,8 @@ files; since ours leaves out merges by chance (BPE dropout), its training file h
 there are epochs. It has as many pairs a step as ours has on average. Its answers are made text by our tokenizer.
 
 bleu: cased detokenised BLEU on the 1,000 test pairs, beam of 5, with the intervals over sentences and that of the
-difference (bootstrap). speed: short trainings and searches in turn, each in a process of its own, one thread, by the
-clock of the process; the figure is the median ratio.
+difference (bootstrap). training, search: short trainings, and searches for the test sources, in turn, each in a process
+of its own, one thread, by the clock of the process; the figure is the median ratio.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ from translate_plain import multi30k
 RESULTS = Path(__file__).parent / "results" / "joeynmt.json"
 CLOCK = Path(__file__).parent / "joeynmt_clock.py"
 OURS: dict[str, Any] = {"cell": "lstm", "hidden_size": 256, "patience": 0}
+WHICH = ("bleu", "training", "search")
 SIZE, DROPOUT, SMOOTHING, BEAM, SEED = 256, 0.3, 0.1, 5, 0
-WARM, TIMED = 10, 60  # steps of a short training before the clock counts, and while it does
+WARM, TIMED = 10, 40  # steps of a short training before the clock counts, and while it does
 EVALUATIONS, LOGGED = 5, 20  # of the peer's training, and steps between lines of its log
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 SCHEDULES: dict[str, dict[str, Any]] = {
@@ -63,7 +64,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", nargs="*", choices=("bleu", "speed", *PARTS), default=["bleu", "speed"])
+    parser.add_argument("which", nargs="*", choices=(*WHICH, *PARTS), default=list(WHICH))
     parser.add_argument("--joey", type=Path, help="Python of the environment with joeynmt")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--steps", type=int, default=1300, help="of the peer's training")
@@ -74,15 +75,19 @@ def main() -> None:
     if asked.which[0] in PARTS:  # a process of its own
         print(json.dumps(PARTS[asked.which[0]](asked.runs)))
         return
-    if asked.joey is None or not (asked.runs / "lstm" / "result.json").exists():
-        sys.exit("give --joey PYTHON, and first train ours: python benchmarks/translate.py table --only lstm")
+    if asked.joey is None:
+        sys.exit("give --joey PYTHON, that of an environment with joeynmt")
+    if asked.which != ["training"] and not (asked.runs / "lstm" / "result.json").exists():
+        sys.exit(f"{asked.runs} has no lstm; first train ours: python benchmarks/translate.py table --only lstm")
     peer = Peer(asked.joey, asked.runs / "joey", asked.steps)
     found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for one in asked.which:
         if one == "bleu":
             found[f"bleu, {asked.schedule}"] = compared_bleu(peer, asked.runs, asked.schedule)
+        elif one == "training":
+            found["training"] = compared_training(peer, asked.runs, asked.schedule, asked.rounds)
         else:
-            found["speed"] = compared_speed(peer, asked.runs, asked.schedule, asked.rounds)
+            found["search"] = compared_search(peer, asked.runs, asked.schedule, asked.rounds)
         found |= {"torch": torch.__version__, "threads": 1, "seed": SEED}
         RESULTS.write_text(json.dumps(found, indent=1) + "\n")
         print(json.dumps(found, indent=1), flush=True)
@@ -94,7 +99,7 @@ def compared_bleu(peer: Peer, runs: Path, schedule: str) -> dict[str, Any]:
     if not (peer.folder / f"{schedule}.json").exists():
         peer.run("train", peer.configured(schedule, schedule, peer.steps), peer.folder / f"{schedule}.json")
     sources, references = peer.parts.test.columns[SOURCE], peer.parts.test.columns[TARGET]
-    answers = {"ours": [one.text for one in run.predict(list(sources))], "joeynmt": peer.searched(schedule)[0]}
+    answers = {"ours": [one.text for one in run.predict(list(sources))], "joeynmt": peer.searched(schedule)[1]}
     counted = {name: bleu_statistics(texts, references) for name, texts in answers.items()}
     found: dict[str, Any] = {}
     for name, texts in answers.items():
@@ -109,30 +114,41 @@ def compared_bleu(peer: Peer, runs: Path, schedule: str) -> dict[str, Any]:
     return found | {"difference": [difference.mean, difference.low, difference.high]}
 
 
-def compared_speed(peer: Peer, runs: Path, schedule: str, rounds: int) -> dict[str, Any]:
-    """Target tokens a second of training, sentences and target tokens a second of search, in turn."""
+def compared_training(peer: Peer, runs: Path, schedule: str, rounds: int) -> dict[str, Any]:
+    """Target tokens a second of training, validation apart, in turn."""
     short, report = peer.configured("short", schedule, WARM + TIMED + 1), peer.folder / "short.json"
-    found: dict[str, dict[str, list[float]]] = {}
+    found: dict[str, list[float]] = {"ours": [], "joeynmt": []}
+    for who in turns(rounds):
+        steps = in_process("ours-train", runs) if who == "ours" else peer.run("train", short, report)["steps"]
+        found[who].append(rate(steps))
+        print(who, f"{found[who][-1]:.0f} target tokens a second", flush=True)
+    return {"pairs a step": peer.pairs, "target tokens a second": with_ratios(found)}
 
-    def note(what: str, who: str, value: float) -> None:
-        found.setdefault(what, {}).setdefault(who, []).append(value)
 
-    for number in range(rounds):
-        for who in ("ours", "joeynmt") if number % 2 else ("joeynmt", "ours"):
-            if who == "ours":
-                steps = in_process("ours-train", runs)
-                seconds, answers = in_process("ours-search", runs)
-            else:
-                steps = peer.run("train", short, report)["steps"]
-                answers, seconds = peer.searched(schedule)
-            note("training, target tokens a second", who, rate(steps))
-            note("search, sentences a second", who, len(answers) / seconds)
-            note("search, target tokens a second", who, sum(map(peer.tokens, answers)) / seconds)
-            print(number, who, {what: values[who][-1] for what, values in found.items()}, flush=True)
-    return {"sentences a batch of the peer": peer.answered, "pairs a step": peer.pairs} | {
-        what: {**both, "ratios": [own / other for own, other in zip(both["ours"], both["joeynmt"], strict=True)]}
-        for what, both in found.items()
+def compared_search(peer: Peer, runs: Path, schedule: str, rounds: int) -> dict[str, Any]:
+    """Sentences and target tokens a second of answering the test sources with a beam of 5, in turn."""
+    sentences: dict[str, list[float]] = {"ours": [], "joeynmt": []}
+    tokens: dict[str, list[float]] = {"ours": [], "joeynmt": []}
+    for who in turns(rounds):
+        seconds, answers = in_process("ours-search", runs) if who == "ours" else peer.searched(schedule)
+        sentences[who].append(len(answers) / seconds)
+        tokens[who].append(sum(map(peer.tokens, answers)) / seconds)
+        print(who, f"{sentences[who][-1]:.1f} sentences, {tokens[who][-1]:.0f} tokens a second", flush=True)
+    return {
+        "sentences a batch": peer.answered,
+        "sentences a second": with_ratios(sentences),
+        "target tokens a second": with_ratios(tokens),
     }
+
+
+def turns(rounds: int) -> list[str]:
+    """Who is measured, one after the other."""
+    return [who for number in range(rounds) for who in (("joeynmt", "ours") if number % 2 else ("ours", "joeynmt"))]
+
+
+def with_ratios(found: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Of each round, by how much ours is quicker."""
+    return {**found, "ratios": [own / other for own, other in zip(found["ours"], found["joeynmt"], strict=True)]}
 
 
 def rate(steps: Sequence[Sequence[float]]) -> float:
@@ -238,14 +254,14 @@ class Peer:
             subprocess.run(command, check=True, stdout=log, stderr=log, env=ONE_THREAD)
         return json.loads(report.read_text())
 
-    def searched(self, name: str) -> tuple[list[str], float]:
-        """Its answers to the test sources with its best weights, and the seconds of the search."""
+    def searched(self, name: str) -> tuple[float, list[str]]:
+        """Seconds of answering the test sources with its best weights, and the answers."""
         config = self.configured(name, name, self.steps)
         found = self.run("test", config, self.folder / f"{name}.test.json", str(self.folder / name / "answers"))
         lines = (self.folder / name / "answers.test").read_text().splitlines()
         answers = [self.features.answer([int(word) for word in line.split() if word.isdigit()]) for line in lines]
         self.parameters = found["parameters"]
-        return answers, found["searches"][-1]
+        return found["searches"][-1], answers
 
     def tokens(self, answer: str) -> int:
         """Of a text, its end among them."""
