@@ -13,7 +13,8 @@ there are epochs. It has as many pairs a step as ours has on average. Its answer
 
 bleu: cased detokenised BLEU on the 1,000 test pairs, beam of 5, with the intervals over sentences and that of the
 difference (bootstrap). training, search: short trainings, and searches for the test sources, in turn, each in a process
-of its own, one thread, by the clock of the process; the figure is the median ratio.
+of its own, one thread, by the clock of the process; the figure is the median ratio. For search the peer has our
+weights, as far as it has a place for them, so that both say as much.
 """
 
 from __future__ import annotations
@@ -32,11 +33,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import data
 import recurra
 from recurra.data.batching import plan
-from recurra.data.pairs import END_ID, SOURCE, TARGET, EncodedPair, PairFeatures, lengths_of, plan_pairs
+from recurra.data.pairs import (
+    BEGIN_ID,
+    END_ID,
+    PAD_ID,
+    SOURCE,
+    TARGET,
+    UNK_ID,
+    EncodedPair,
+    PairFeatures,
+    lengths_of,
+    plan_pairs,
+)
 from recurra.run import Run
 from recurra.settings.tasks import TranslateSettings
 from recurra.settings.translation import MOST_TOKENS
@@ -80,15 +93,15 @@ def main() -> None:
     if asked.which != ["training"] and not (asked.runs / "lstm" / "result.json").exists():
         sys.exit(f"{asked.runs} has no lstm; first train ours: python benchmarks/translate.py table --only lstm")
     peer = Peer(asked.joey, asked.runs / "joey", asked.steps)
-    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for one in asked.which:
         if one == "bleu":
-            found[f"bleu, {asked.schedule}"] = compared_bleu(peer, asked.runs, asked.schedule)
+            row = {f"bleu, {asked.schedule}": compared_bleu(peer, asked.runs, asked.schedule)}
         elif one == "training":
-            found["training"] = compared_training(peer, asked.runs, asked.schedule, asked.rounds)
+            row = {"training": compared_training(peer, asked.runs, asked.schedule, asked.rounds)}
         else:
-            found["search"] = compared_search(peer, asked.runs, asked.schedule, asked.rounds)
-        found |= {"torch": torch.__version__, "threads": 1, "seed": SEED}
+            row = {"search": compared_search(peer, asked.runs, asked.rounds)}
+        found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        found |= {"torch": torch.__version__, "threads": 1, "seed": SEED, **row}
         RESULTS.write_text(json.dumps(found, indent=1) + "\n")
         print(json.dumps(found, indent=1), flush=True)
 
@@ -99,7 +112,10 @@ def compared_bleu(peer: Peer, runs: Path, schedule: str) -> dict[str, Any]:
     if not (peer.folder / f"{schedule}.json").exists():
         peer.run("train", peer.configured(schedule, schedule, peer.steps), peer.folder / f"{schedule}.json")
     sources, references = peer.parts.test.columns[SOURCE], peer.parts.test.columns[TARGET]
-    answers = {"ours": [one.text for one in run.predict(list(sources))], "joeynmt": peer.searched(schedule)[1]}
+    answers = {
+        "ours": [one.text for one in run.predict(list(sources))],
+        "joeynmt": peer.searched(schedule, schedule)[1],
+    }
     counted = {name: bleu_statistics(texts, references) for name, texts in answers.items()}
     found: dict[str, Any] = {}
     for name, texts in answers.items():
@@ -125,17 +141,22 @@ def compared_training(peer: Peer, runs: Path, schedule: str, rounds: int) -> dic
     return {"pairs a step": peer.pairs, "target tokens a second": with_ratios(found)}
 
 
-def compared_search(peer: Peer, runs: Path, schedule: str, rounds: int) -> dict[str, Any]:
-    """Sentences and target tokens a second of answering the test sources with a beam of 5, in turn."""
+def compared_search(peer: Peer, runs: Path, rounds: int) -> dict[str, Any]:
+    """Sentences and target tokens a second of answering the test sources with a beam of 5, in turn, by our weights."""
+    peer.take(recurra.load(runs / "lstm").model.state_dict())
+    references = peer.parts.test.columns[TARGET]
+    bleu: dict[str, float] = {}
     sentences: dict[str, list[float]] = {"ours": [], "joeynmt": []}
     tokens: dict[str, list[float]] = {"ours": [], "joeynmt": []}
     for who in turns(rounds):
-        seconds, answers = in_process("ours-search", runs) if who == "ours" else peer.searched(schedule)
+        seconds, answers = in_process("ours-search", runs) if who == "ours" else peer.searched("given", "falling")
+        bleu[who] = bleu_of(bleu_statistics(answers, references))
         sentences[who].append(len(answers) / seconds)
         tokens[who].append(sum(map(peer.tokens, answers)) / seconds)
         print(who, f"{sentences[who][-1]:.1f} sentences, {tokens[who][-1]:.0f} tokens a second", flush=True)
     return {
         "sentences a batch": peer.answered,
+        "bleu": bleu,
         "sentences a second": with_ratios(sentences),
         "target tokens a second": with_ratios(tokens),
     }
@@ -254,9 +275,33 @@ class Peer:
             subprocess.run(command, check=True, stdout=log, stderr=log, env=ONE_THREAD)
         return json.loads(report.read_text())
 
-    def searched(self, name: str) -> tuple[float, list[str]]:
-        """Seconds of answering the test sources with its best weights, and the answers."""
-        config = self.configured(name, name, self.steps)
+    def take(self, ours: dict[str, Tensor]) -> None:
+        """Make a run of it, `given`, of our weights.
+
+        It has no bias of the output, and its decoder's cell begins as the hidden state does: there they differ.
+        """
+        embedding = ours["encoder.embedding.weight"][[UNK_ID, PAD_ID, *range(BEGIN_ID, len(self.features.target))]]
+        weights = {
+            "src_embed.lut.weight": embedding,
+            "trg_embed.lut.weight": embedding,
+            "decoder.output_layer.weight": embedding,
+            "decoder.attention.key_layer.weight": ours["decoder.body.attention.key.weight"],
+            # the context stands before the decoder's output in ours, and after it there
+            "decoder.att_vector_layer.weight": ours["decoder.body.combine.weight"].roll(SIZE, 1),
+            "decoder.att_vector_layer.bias": ours["decoder.body.combine.bias"],
+            "decoder.bridge_layer.weight": ours["bridge.maps.1.weight"],
+            "decoder.bridge_layer.bias": ours["bridge.maps.1.bias"],
+        }
+        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            weights[f"decoder.rnn.{kind}_l0"] = ours[f"decoder.body.layers.layers.0.0.cell.{kind}"]
+            for number, direction in enumerate(("", "_reverse")):
+                weights[f"encoder.rnn.{kind}_l0{direction}"] = ours[f"encoder.layers.layers.0.{number}.cell.{kind}"]
+        (self.folder / "given").mkdir(exist_ok=True)
+        torch.save({"model_state": weights}, self.folder / "given" / "best.ckpt")
+
+    def searched(self, name: str, schedule: str) -> tuple[float, list[str]]:
+        """Seconds of answering the test sources with the best weights of a run, and the answers."""
+        config = self.configured(name, schedule, self.steps)
         found = self.run("test", config, self.folder / f"{name}.test.json", str(self.folder / name / "answers"))
         lines = (self.folder / name / "answers.test").read_text().splitlines()
         answers = [self.features.answer([int(word) for word in line.split() if word.isdigit()]) for line in lines]
@@ -334,3 +379,7 @@ class Peer:
         path = self.folder / f"{name}.yaml"
         path.write_text(json.dumps(config, indent=1))
         return path
+
+
+if __name__ == "__main__":
+    main()
