@@ -289,8 +289,8 @@ class Peer:
             # the context stands before the decoder's output in ours, and after it there
             "decoder.att_vector_layer.weight": ours["decoder.body.combine.weight"].roll(SIZE, 1),
             "decoder.att_vector_layer.bias": ours["decoder.body.combine.bias"],
-            "decoder.bridge_layer.weight": ours["bridge.maps.1.weight"],
-            "decoder.bridge_layer.bias": ours["bridge.maps.1.bias"],
+            "decoder.bridge_layer.weight": ours["bridge.maps.0.weight"],
+            "decoder.bridge_layer.bias": ours["bridge.maps.0.bias"],
         }
         for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
             weights[f"decoder.rnn.{kind}_l0"] = ours[f"decoder.body.layers.layers.0.0.cell.{kind}"]
