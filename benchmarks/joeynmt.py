@@ -263,9 +263,8 @@ class Peer:
 
     def spelled(self, epoch: int) -> list[EncodedPair]:
         """The training pairs, merges left out by chance."""
-        sides, rng = (self.parts.train.columns[name] for name in (SOURCE, TARGET)), np.random.default_rng((SEED, epoch))
-        pairs = zip(*sides, strict=True)
-        return [self.features.encode_varied(*pair, rng, dropouts=self.dropouts) for pair in pairs]
+        rng = np.random.default_rng((SEED, epoch))
+        return self.features.encode_table_varied(self.parts.train, rng, self.dropouts)
 
     def run(self, what: str, config: Path, report: Path, *answers: str) -> Any:
         """Let it train or test, and read what its clock has noted."""
