@@ -11,6 +11,8 @@ from recurra.engines.episodes import run_episodes
 from recurra.engines.fused import both, both_fit, fused
 from recurra.engines.fused import why_not as why_not_fused
 from recurra.engines.loop import Zoneout, unroll
+from recurra.engines.native import native
+from recurra.engines.native import why_not as why_not_native
 from recurra.engines.scan import scan
 from recurra.engines.scan import why_not as why_not_scan
 from recurra.errors import SettingsError
@@ -18,13 +20,13 @@ from recurra.settings.names import EngineName
 from recurra.state import State
 
 QUICK: tuple[EngineName, ...] = ("fused", "scan", "attention")
-"""The engines beside the loop, in the order in which "auto" tries them."""
+"""The engines beside the loop, in the order in which "auto" tries them; "native" runs where it is asked for."""
 
 
 def select_engine(
     engine: EngineName, cell: Cell, mask: Tensor | None = None, zoneout: Zoneout | None = None
 ) -> EngineName:
-    """The engine that will run: "loop", "fused", "scan" or "attention".
+    """The engine that will run: "loop", "fused", "scan", "attention" or "native".
 
     Raises:
         SettingsError: an engine is asked for by name and cannot do this.
@@ -33,8 +35,10 @@ def select_engine(
     if mask is not None:
         reasons["fused"] = "torch's kernels have no dropout inside the recurrence"
         reasons["scan"] = "the scan has no dropout inside the recurrence"
+        reasons["native"] = "the native kernels have no dropout inside the recurrence"
     if zoneout is not None:
         reasons["fused"] = "torch's kernels have no zoneout"
+        reasons["native"] = "the native kernels have no zoneout"
     if engine in reasons:
         raise SettingsError(f"engine {engine!r} cannot run this layer: {reasons[engine]}; give engine 'auto' or 'loop'")
     if engine != "auto":
@@ -48,6 +52,7 @@ def why_not(cell: Cell) -> dict[EngineName, str]:
         "fused": why_not_fused(cell),
         "scan": why_not_scan(cell),
         "attention": why_not_attention(cell),
+        "native": why_not_native(cell),
     }
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
@@ -78,7 +83,7 @@ def run(
     def quick(x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         if isinstance(cell, TransformerCell):
             return attend(cell, x, state, lengths, plain=chosen == "loop")
-        return fused(cell, x, state, lengths)
+        return (native if chosen == "native" else fused)(cell, x, state, lengths)
 
     if resets is not None and bool(resets.any()):
         return run_episodes(quick, x, state, lengths, resets, restart)

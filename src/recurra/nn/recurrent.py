@@ -48,7 +48,7 @@ class Recurrent(nn.Module):
         learned_state: initial states are parameters.
         initialization: "orthogonal", "chrono" or "torch"; see `recurra.nn.initialize`.
         chrono_length: longest memory in steps, with "chrono".
-        engine: "auto", or "loop", "fused", "scan" or "attention" to insist.
+        engine: "auto", or "loop", "fused", "scan", "attention" or "native" to insist.
 
     Shapes:
         x [B, T, input_size] → outputs [B, T, output_size], which is hidden_size, or 2 · hidden_size where the last

@@ -13,7 +13,7 @@ CellName = Literal[
     "lstm_layernorm", "gru_layernorm", "lstm_peephole", "lstm_projection", "lstm_coupled", "slstm",
     "indrnn", "mingru", "minlstm", "transformer",
 ]  # fmt: skip
-EngineName = Literal["auto", "loop", "fused", "scan", "attention"]
+EngineName = Literal["auto", "loop", "fused", "scan", "attention", "native"]
 Initialization = Literal["orthogonal", "chrono", "torch"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 InputKind = Literal["auto", "text", "series", "vector"]

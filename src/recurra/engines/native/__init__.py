@@ -1,0 +1,7 @@
+"""The native engine: GRU and LSTM on a CPU in C++, whole sequences forward and backward, and single steps."""
+
+from recurra.engines.native.engine import native, why_not
+from recurra.engines.native.library import LEVELS, instructions, why_absent
+from recurra.engines.native.stepper import Stepper
+
+__all__ = ["LEVELS", "Stepper", "instructions", "native", "why_absent", "why_not"]

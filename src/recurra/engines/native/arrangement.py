@@ -1,0 +1,66 @@
+"""Rows sorted by length and their steps one after the other, so that nothing is computed on padding."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Arrangement(NamedTuple):
+    """Where the steps of a padded batch stand: step t holds the first active[t] rows, N = Σ active[t] in all.
+
+    active [steps] int64. For rows that are all as long as the batch the rest is None; else order [B]: the rows, longest
+    first; place [N]: of each step in the flattened batch, b·T + t; before [N]: of the hidden state that it reads, among
+    the B initial ones and the N outputs behind them.
+    """
+
+    active: Tensor
+    order: Tensor | None
+    place: Tensor | None
+    before: Tensor | None
+
+    def packed(self, x: Tensor) -> Tensor:
+        """[B, T, D] → [N, D]."""
+        if self.place is None:
+            return x.transpose(0, 1).reshape(-1, x.shape[2])
+        return x.reshape(-1, x.shape[2]).index_select(0, self.place)
+
+    def padded(self, packed: Tensor, rows: int, steps: int) -> Tensor:
+        """[N, H] → [B, T, H], zero beyond the lengths."""
+        if self.place is None:
+            return packed.view(steps, rows, -1).transpose(0, 1)
+        whole = packed.new_zeros(rows * steps, packed.shape[1])
+        return whole.index_copy(0, self.place, packed).view(rows, steps, -1)
+
+    def sorted(self, leaf: Tensor) -> Tensor:
+        """A leaf of the state [B, H] in the order of the rows here."""
+        return leaf.contiguous() if self.order is None else leaf.index_select(0, self.order)
+
+    def unsorted(self, leaf: Tensor) -> Tensor:
+        """The way back."""
+        return leaf if self.order is None else leaf.index_select(0, self.order.argsort())
+
+    def read(self, initial: Tensor, outputs: Tensor) -> Tensor:
+        """The hidden state that each step read [N, H]."""
+        whole = torch.cat([initial, outputs])
+        return whole[: len(outputs)] if self.before is None else whole.index_select(0, self.before)
+
+
+def arrange(lengths: Tensor | None, rows: int, steps: int) -> Arrangement:
+    """Arrange a batch.
+
+    Args:
+        lengths: [rows] int64 from 0 to steps; None: all are steps.
+    """
+    if lengths is None or bool((lengths == steps).all()):
+        return Arrangement(torch.full((steps,), rows), None, None, None)
+    by_length, order = lengths.sort(descending=True, stable=True)
+    longest = int(by_length[0])
+    inside = torch.arange(longest)[:, None] < by_length  # [longest, rows], True first in each step
+    active = inside.sum(1)
+    step, row = inside.nonzero().unbind(1)
+    start = active.cumsum(0) - active  # of each step among the N
+    previous = rows + start[(step - 1).clamp(min=0)] + row
+    return Arrangement(active, order, order[row] * steps + step, torch.where(step == 0, row, previous))

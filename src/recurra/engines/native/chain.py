@@ -1,0 +1,165 @@
+"""The chain of a layer along time, forward and backward: what C++ computes, as functions that torch differentiates.
+
+The product of the input with its weights comes before, for all steps at once; the gradients of the weights come after,
+one matrix product each. Both are torch's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engines.native.arrangement import Arrangement
+from recurra.engines.native.check import check_tensors
+from recurra.engines.native.library import Library, Sequences, load
+from recurra.errors import SettingsError
+
+KEPT = {3: 4, 4: 5}
+"""Numbers a unit and step that backward needs, by the count of gates: r, z, n, U_n·h + c_n; i, f, g, o, c'."""
+
+
+class GRUChain(torch.autograd.Function):
+    """(W·x + b [N, 3·H], hidden [B, H], weight_hh, bias_hh) → outputs [N, H], ends [B, H]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, rows: Arrangement, keep: bool
+    ) -> tuple[Tensor, Tensor]:
+        library, sequences = _begin("GRU", 3, inputs, hidden, weight, bias, rows)
+        outputs, ends = inputs.new_empty(inputs.shape[0], hidden.shape[1]), torch.empty_like(hidden)
+        kept = inputs.new_empty(inputs.shape[0], KEPT[3] * hidden.shape[1]) if keep else None
+        packed = _space_for_gates(library, weight, 3)
+        library.function("gru_forward", weight.dtype)(
+            library.level, sequences, *_at(inputs, weight, bias, hidden, packed, outputs, ends, kept)
+        )
+        ctx.rows = rows
+        ctx.save_for_backward(hidden, weight, outputs, kept)
+        return outputs, ends
+
+    @staticmethod
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+        _refuse_second_derivatives()
+        hidden, weight, outputs, kept = ctx.saved_tensors
+        given, carried = given.contiguous(), given_ends.clone(memory_format=torch.contiguous_format)
+        shape = (outputs.shape[0], weight.shape[0])
+        check_tensors("native GRU, backward", weight.dtype, _gradients(given, carried, outputs, hidden))
+        library, sequences = load(), _sequences(ctx.rows, hidden)
+        to_inputs, to_products = weight.new_empty(shape), weight.new_empty(shape)
+        packed = _space_for_columns(library, weight)  # a name of its own: it must live until the call has returned
+        library.function("gru_backward", weight.dtype)(
+            library.level,
+            sequences,
+            *_at(weight, hidden, outputs, kept, given, packed, carried, to_inputs, to_products),
+        )
+        to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[2] else None
+        return to_inputs, carried, to_weight, to_products.sum(0), None, None
+
+
+class LSTMChain(torch.autograd.Function):
+    """(W·x + b [N, 4·H], hidden and cell [B, H], weight_hh, bias_hh) → outputs [N, H], their ends and the cells'."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        rows: Arrangement,
+        keep: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        library, sequences = _begin("LSTM", 4, inputs, hidden, weight, bias, rows)
+        check_tensors("native LSTM", weight.dtype, {"cell": (cell, tuple(hidden.shape))})
+        outputs, ends, cells = (
+            inputs.new_empty(inputs.shape[0], hidden.shape[1]),
+            torch.empty_like(hidden),
+            cell.clone(),
+        )
+        kept = inputs.new_empty(inputs.shape[0], KEPT[4] * hidden.shape[1]) if keep else None
+        packed = _space_for_gates(library, weight, 4)
+        library.function("lstm_forward", weight.dtype)(
+            library.level, sequences, *_at(inputs, weight, bias, hidden, packed, cells, outputs, ends, kept)
+        )
+        ctx.rows = rows
+        ctx.save_for_backward(hidden, cell, weight, outputs, kept)
+        return outputs, ends, cells
+
+    @staticmethod
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
+        _refuse_second_derivatives()
+        hidden, cell, weight, outputs, kept = ctx.saved_tensors
+        given = given.contiguous()
+        carried, cells = (one.clone(memory_format=torch.contiguous_format) for one in (given_ends, given_cells))
+        expected = _gradients(given, carried, outputs, hidden) | {"gradient of the cells": (cells, tuple(hidden.shape))}
+        check_tensors("native LSTM, backward", weight.dtype, expected)
+        library, sequences = load(), _sequences(ctx.rows, hidden)
+        to_inputs = weight.new_empty(outputs.shape[0], weight.shape[0])
+        packed = _space_for_columns(library, weight)
+        library.function("lstm_backward", weight.dtype)(
+            library.level,
+            sequences,
+            *_at(weight, cell, kept, given, packed, carried, cells, to_inputs),
+        )
+        to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
+        return to_inputs, carried, cells, to_weight, to_inputs.sum(0), None, None
+
+
+def _refuse_second_derivatives() -> None:
+    """A backward that is to be differentiated again (create_graph=True) would be taken for a constant."""
+    if torch.is_grad_enabled():
+        raise SettingsError(
+            "the native engine gives first derivatives only, and create_graph=True asks for more; give engine 'loop'"
+        )
+
+
+def _begin(
+    name: str, gates: int, inputs: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, rows: Arrangement
+) -> tuple[Library, Sequences]:
+    """Check what goes to the library, and open it."""
+    size = hidden.shape[-1]
+    steps = int(rows.active.sum())
+    check_tensors(
+        f"native {name}",
+        weight.dtype,
+        {
+            "weight_hh": (weight, (gates * size, size)),
+            "bias_hh": (bias, (gates * size,)),
+            "the projected input": (inputs, (steps, gates * size)),
+            "hidden": (hidden, (hidden.shape[0], size)),
+        },
+    )
+    return load(), _sequences(rows, hidden)
+
+
+def _sequences(rows: Arrangement, hidden: Tensor) -> Sequences:
+    return Sequences(hidden.shape[0], len(rows.active), hidden.shape[1], rows.active.data_ptr())
+
+
+def _gradients(
+    given: Tensor, ends: Tensor, outputs: Tensor, hidden: Tensor
+) -> dict[str, tuple[Tensor, tuple[int, ...]]]:
+    return {
+        "gradient of the outputs": (given, tuple(outputs.shape)),
+        "gradient of the ends": (ends, tuple(hidden.shape)),
+    }
+
+
+def _space_for_gates(library: Library, weight: Tensor, gates: int) -> Tensor:
+    """Room for weights as pack_gates lays them: whole blocks of units, each unit with its bias."""
+    return weight.new_empty(gates * _up(weight.shape[1], library.lanes(weight.dtype)) * (weight.shape[1] + 1))
+
+
+def _space_for_columns(library: Library, weight: Tensor) -> Tensor:
+    """Room for weights as pack_columns lays them."""
+    return weight.new_empty(weight.shape[0] * _up(weight.shape[1], 2 * library.lanes(weight.dtype)))
+
+
+def _up(size: int, block: int) -> int:
+    return -(-size // block) * block
+
+
+def _at(*tensors: Tensor | None) -> list[int | None]:
+    return [None if tensor is None else tensor.data_ptr() for tensor in tensors]

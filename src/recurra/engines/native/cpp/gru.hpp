@@ -1,0 +1,99 @@
+// The chain of a GRU: r, z = σ(a + U·h), n = tanh(a_n + r ∘ (U_n·h + c_n)), h' = n + z ∘ (h − n).
+
+template <typename T>
+struct GRURows {
+  Sequences s;
+  const T *inputs, *packed, *before;  // of this step: [rows, 3·H], one block of weights, the hidden states before it
+  T *after, *kept;                    // the hidden states after it; r, z, n and U_n·h + c_n [rows, 4·H], or null
+  int64_t unit, wide;                 // the block's first unit, and how many it has
+
+  template <int R>
+  void rows(int64_t first) const {
+    constexpr int64_t lanes = Width<T>::lanes;
+    const int64_t H = s.hidden_size;
+    Lanes<T> sums[R][3];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 3
+      for (int gate = 0; gate < 3; ++gate) sums[r][gate] = load(packed + gate * lanes);
+    }
+    add_product<R, 3, T>(before + first * H, H, packed + 3 * lanes, H, sums);
+#pragma GCC unroll 16
+    for (int row = 0; row < R; ++row) {
+      const T* input = inputs + (first + row) * 3 * H + unit;
+      const Lanes<T> r = sigmoid(load(input, wide) + sums[row][0]);
+      const Lanes<T> z = sigmoid(load(input + H, wide) + sums[row][1]);
+      const Lanes<T> n = hyperbolic_tangent(load(input + 2 * H, wide) + r * sums[row][2]);
+      const Lanes<T> h = load(before + (first + row) * H + unit, wide);
+      store(after + (first + row) * H + unit, n + z * (h - n), wide);
+      if (kept != nullptr) {
+        T* keep = kept + (first + row) * 4 * H + unit;
+        store(keep, r, wide);
+        store(keep + H, z, wide);
+        store(keep + 2 * H, n, wide);
+        store(keep + 3 * H, sums[row][2], wide);
+      }
+    }
+  }
+};
+
+template <typename T>
+void gru_forward(Sequences s, const T* inputs, const T* weights, const T* bias, const T* hidden, T* packed, T* outputs,
+                 T* ends, T* kept) {
+  constexpr int64_t lanes = Width<T>::lanes;
+  const int64_t H = s.hidden_size;
+  pack_gates(weights, bias, 3, H, H, packed);
+  memcpy(ends, hidden, s.rows * H * sizeof(T));
+  const T* before = hidden;
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const int64_t active = s.active[t], still = t + 1 < s.steps ? s.active[t + 1] : 0;
+    const T* block = packed;
+    for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + H) * 3 * lanes) {
+      const int64_t wide = H - unit < lanes ? H - unit : lanes;
+      in_tiles<tallest<3>()>(GRURows<T>{s, inputs, block, before, outputs, kept, unit, wide}, 0, active);
+    }
+    keep_ends(outputs, ends, still, active, H);
+    before = outputs;
+    inputs += active * 3 * H;
+    outputs += active * H;
+    if (kept != nullptr) kept += active * 4 * H;
+  }
+}
+
+// From the gradients of outputs [N, H] and ends [rows, H] to those of W·x + b and of U·h + c, both [N, 3·H]; `carried`
+// holds the gradients of the ends at first and of the initial states at last.
+template <typename T>
+void gru_backward(Sequences s, const T* weights, const T* hidden, const T* outputs, const T* kept, const T* given,
+                  T* packed, T* carried, T* to_inputs, T* to_products) {
+  constexpr int64_t lanes = Width<T>::lanes;
+  const int64_t H = s.hidden_size;
+  pack_columns(weights, 3 * H, H, packed);
+  int64_t start = 0;
+  for (int64_t t = 0; t < s.steps; ++t) start += s.active[t];
+  for (int64_t t = s.steps - 1; t >= 0; --t) {
+    const int64_t active = s.active[t];
+    start -= active;
+    const T* before = t == 0 ? hidden : outputs + (start - s.active[t - 1]) * H;
+    for (int64_t row = 0; row < active; ++row) {
+      const int64_t at = start + row;
+      for (int64_t unit = 0; unit < H; unit += lanes) {
+        const int64_t wide = H - unit < lanes ? H - unit : lanes;
+        const T* keep = kept + at * 4 * H + unit;
+        const Lanes<T> r = load(keep, wide), z = load(keep + H, wide), n = load(keep + 2 * H, wide);
+        const Lanes<T> product = load(keep + 3 * H, wide), h = load(before + row * H + unit, wide);
+        const Lanes<T> d = load(carried + row * H + unit, wide) + load(given + at * H + unit, wide);
+        const Lanes<T> dn = d * (1 - z) * (1 - n * n), dz = d * (h - n) * z * (1 - z);
+        const Lanes<T> dr = dn * product * r * (1 - r);
+        T *input = to_inputs + at * 3 * H + unit, *of_product = to_products + at * 3 * H + unit;
+        store(input, dr, wide);
+        store(input + H, dz, wide);
+        store(input + 2 * H, dn, wide);
+        store(of_product, dr, wide);
+        store(of_product + H, dz, wide);
+        store(of_product + 2 * H, dn * r, wide);
+        store(carried + row * H + unit, d * z, wide);
+      }
+    }
+    add_columns(to_products + start * 3 * H, packed, carried, active, 3 * H, H);
+  }
+}

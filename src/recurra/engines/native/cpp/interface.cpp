@@ -1,0 +1,78 @@
+// The plain C interface. Nothing is checked here: `check.py` stands before every call.
+#include "kernels.hpp"
+
+namespace {
+// 0 portable, 1 AVX2, 2 AVX-512: the best that this processor has.
+int best() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bw")) {
+    return 2;
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+  return 0;
+}
+
+const Unit& unit_of(int level) {
+#if defined(__x86_64__)
+  if (level == 2) return avx512_unit;
+  if (level == 1) return avx2_unit;
+#endif
+  (void)level;
+  return portable_unit;
+}
+
+template <typename T>
+const Kernels<T>& of(const Unit& unit);
+template <>
+const Kernels<float>& of<float>(const Unit& unit) {
+  return unit.single;
+}
+template <>
+const Kernels<double>& of<double>(const Unit& unit) {
+  return unit.twice;
+}
+}  // namespace
+
+#define RECURRA_EXPORT extern "C" __attribute__((visibility("default")))
+
+// Goes up with every change of what follows; `library.py` refuses another.
+RECURRA_EXPORT int recurra_interface() { return 1; }
+
+RECURRA_EXPORT int recurra_best_level() { return best(); }
+
+#define RECURRA_KERNELS(T, suffix)                                                                                     \
+  RECURRA_EXPORT int64_t recurra_lanes_##suffix(int level) { return of<T>(unit_of(level)).lanes; }                     \
+  RECURRA_EXPORT void recurra_pack_gates_##suffix(int level, const T* weights, const T* bias, int64_t gates,           \
+                                                  int64_t hidden_size, int64_t columns, T* packed) {                   \
+    of<T>(unit_of(level)).pack_gates(weights, bias, gates, hidden_size, columns, packed);                              \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_gru_forward_##suffix(int level, const Sequences* s, const T* inputs, const T* weights,   \
+                                                   const T* bias, const T* hidden, T* packed, T* outputs, T* ends,     \
+                                                   T* kept) {                                                          \
+    of<T>(unit_of(level)).gru_forward(*s, inputs, weights, bias, hidden, packed, outputs, ends, kept);                 \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_gru_backward_##suffix(int level, const Sequences* s, const T* weights, const T* hidden,  \
+                                                    const T* outputs, const T* kept, const T* given, T* packed,        \
+                                                    T* carried, T* to_inputs, T* to_products) {                        \
+    of<T>(unit_of(level))                                                                                              \
+        .gru_backward(*s, weights, hidden, outputs, kept, given, packed, carried, to_inputs, to_products);             \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_lstm_forward_##suffix(int level, const Sequences* s, const T* inputs, const T* weights,  \
+                                                    const T* bias, const T* hidden, T* packed, T* cells, T* outputs,   \
+                                                    T* ends, T* kept) {                                                \
+    of<T>(unit_of(level)).lstm_forward(*s, inputs, weights, bias, hidden, packed, cells, outputs, ends, kept);         \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_lstm_backward_##suffix(int level, const Sequences* s, const T* weights, const T* cells,  \
+                                                     const T* kept, const T* given, T* packed, T* carried,             \
+                                                     T* carried_cells, T* to_inputs) {                                 \
+    of<T>(unit_of(level)).lstm_backward(*s, weights, cells, kept, given, packed, carried, carried_cells, to_inputs);   \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_step_##suffix(int level, const Step* s, const T* x, T* y) {                              \
+    of<T>(unit_of(level)).step(s, x, y);                                                                               \
+  }
+
+RECURRA_KERNELS(float, f32)
+RECURRA_KERNELS(double, f64)

@@ -1,0 +1,36 @@
+// What a unit offers: every kernel for both number types, compiled for one kind of processor.
+#pragma once
+
+#include <cstdint>
+
+// Rows sorted by length, longest first, their steps one after the other: step t holds the first active[t] rows, and
+// N = Σ active[t]. Every pointer is to numbers without gaps.
+struct Sequences {
+  int64_t rows, steps, hidden_size;
+  const int64_t* active;
+};
+
+// A layer that is stepped; the caller owns all that it points to.
+struct Step {
+  int64_t gates, rows, input_size, hidden_size;
+  const void *packed_ih, *packed_hh;
+  void *hidden, *cell;
+};
+
+template <typename T>
+struct Kernels {
+  int64_t lanes;
+  void (*pack_gates)(const T*, const T*, int64_t, int64_t, int64_t, T*);
+  void (*gru_forward)(Sequences, const T*, const T*, const T*, const T*, T*, T*, T*, T*);
+  void (*gru_backward)(Sequences, const T*, const T*, const T*, const T*, const T*, T*, T*, T*, T*);
+  void (*lstm_forward)(Sequences, const T*, const T*, const T*, const T*, T*, T*, T*, T*, T*);
+  void (*lstm_backward)(Sequences, const T*, const T*, const T*, const T*, T*, T*, T*, T*);
+  void (*step)(const Step*, const T*, T*);
+};
+
+struct Unit {
+  Kernels<float> single;
+  Kernels<double> twice;
+};
+
+extern const Unit portable_unit, avx2_unit, avx512_unit;

@@ -1,0 +1,128 @@
+// A tile of the product of rows with packed weights, held in registers; and how weights are packed for it.
+
+// How many rows a tile has, so that rows × columns of sums and a column of weights fit the registers.
+template <int columns>
+constexpr int tallest() {
+  return (RECURRA_REGISTERS == 32 ? 24 : 12) / columns;
+}
+
+// sums[row][column] += rows · weights. rows: `count` numbers each, `stride` apart; weights: [count][columns][lanes].
+// Few sums would wait for each other, so then several steps of `count` go side by side.
+template <int R, int C, typename T>
+inline void add_product(const T* rows, int64_t stride, const T* weights, int64_t count, Lanes<T> (&sums)[R][C]) {
+  constexpr int lanes = Width<T>::lanes;
+  constexpr int chains = R * C >= 8 ? 1 : R * C >= 4 ? 2 : 4;
+  Lanes<T> all[chains][R][C] = {};
+  int64_t k = 0;
+  for (; k + chains <= count; k += chains) {
+#pragma GCC unroll 4
+    for (int chain = 0; chain < chains; ++chain) {
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) {
+        const Lanes<T> weight = load(weights + ((k + chain) * C + c) * lanes);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) all[chain][r][c] += rows[r * stride + k + chain] * weight;
+      }
+    }
+  }
+  for (; k < count; ++k) {
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c) {
+      const Lanes<T> weight = load(weights + (k * C + c) * lanes);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) all[0][r][c] += rows[r * stride + k] * weight;
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c) {
+#pragma GCC unroll 4
+      for (int chain = 0; chain < chains; ++chain) sums[r][c] += all[chain][r][c];
+    }
+  }
+}
+
+// body.rows<R>(first) over rows first … end, in tiles as tall as they can be.
+template <int R, typename Body>
+inline void in_tiles(const Body& body, int64_t first, int64_t end) {
+  for (; first + R <= end; first += R) body.template rows<R>(first);
+  if constexpr (R > 1) {
+    if (first < end) in_tiles<R / 2>(body, first, end);
+  }
+}
+
+inline int64_t blocks_of(int64_t size, int64_t block) { return (size + block - 1) / block; }
+
+// weights [gates · H, K] and bias [gates · H] → [blocks of H][1 + K][gates][lanes]; the bias comes first in a block,
+// and the units that the last block has too many are zero.
+template <typename T>
+void pack_gates(const T* weights, const T* bias, int64_t gates, int64_t H, int64_t K, T* packed) {
+  constexpr int64_t lanes = Width<T>::lanes;
+  for (int64_t block = 0; block < blocks_of(H, lanes); ++block) {
+    for (int64_t k = -1; k < K; ++k) {
+      for (int64_t gate = 0; gate < gates; ++gate) {
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+          const int64_t unit = block * lanes + lane, row = gate * H + unit;
+          *packed++ = unit >= H ? T(0) : k < 0 ? bias[row] : weights[row * K + k];
+        }
+      }
+    }
+  }
+}
+
+// weights [K, H] → [blocks of H][K][2][lanes], for the way back.
+template <typename T>
+void pack_columns(const T* weights, int64_t K, int64_t H, T* packed) {
+  constexpr int64_t wide = 2 * Width<T>::lanes;
+  for (int64_t block = 0; block < blocks_of(H, wide); ++block) {
+    for (int64_t k = 0; k < K; ++k) {
+      for (int64_t lane = 0; lane < wide; ++lane) {
+        const int64_t unit = block * wide + lane;
+        *packed++ = unit >= H ? T(0) : weights[k * H + unit];
+      }
+    }
+  }
+}
+
+// to [rows, H] += from [rows, K] · weights, as pack_columns left them.
+template <typename T>
+struct AddColumns {
+  const T* from;
+  const T* packed;
+  T* to;
+  int64_t K, H, start, wide;
+
+  template <int R>
+  void rows(int64_t first) const {
+    constexpr int64_t lanes = Width<T>::lanes;
+    Lanes<T> sums[R][2];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      T* row = to + (first + r) * H + start;
+      sums[r][0] = load(row, wide);
+      sums[r][1] = wide > lanes ? load(row + lanes, wide - lanes) : Lanes<T>{};
+    }
+    add_product<R, 2, T>(from + first * K, K, packed, K, sums);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      T* row = to + (first + r) * H + start;
+      store(row, sums[r][0], wide);
+      if (wide > lanes) store(row + lanes, sums[r][1], wide - lanes);
+    }
+  }
+};
+
+template <typename T>
+inline void add_columns(const T* from, const T* packed, T* to, int64_t rows, int64_t K, int64_t H) {
+  constexpr int64_t wide = 2 * Width<T>::lanes;
+  for (int64_t start = 0; start < H; start += wide, packed += wide * K) {
+    in_tiles<tallest<2>()>(AddColumns<T>{from, packed, to, K, H, start, H - start < wide ? H - start : wide}, 0, rows);
+  }
+}
+
+// The ends of rows whose last step this was: rows still … active of `hidden` go to `ends`.
+template <typename T>
+inline void keep_ends(const T* hidden, T* ends, int64_t still, int64_t active, int64_t H) {
+  if (active > still) memcpy(ends + still * H, hidden + still * H, (active - still) * H * sizeof(T));
+}
