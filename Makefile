@@ -39,8 +39,11 @@ lint: $(READY)
 
 venv: $(READY)
 
-# A change of the lock or of pyproject.toml brings the environment up to date; nothing outside it is touched.
-$(READY): requirements.lock pyproject.toml
+# What the native engine's library is built from.
+NATIVE := setup.py $(wildcard src/recurra/engines/native/cpp/*)
+
+# A change of the lock, of pyproject.toml or of the C++ sources brings the environment up to date; nothing outside it is touched.
+$(READY): requirements.lock pyproject.toml $(NATIVE)
 	@$(call need_python)
 	@test -x $(BIN)/python || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing torch $(TORCH), then requirements.lock (some minutes the first time)"

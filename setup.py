@@ -4,7 +4,6 @@ It is plain C++ called through ctypes, so one file serves every Python: its name
 a compiler, or where compiling fails, the install goes on without it, and `recurra doctor` says so.
 """
 
-import os
 import platform
 from pathlib import Path
 
@@ -27,7 +26,7 @@ class BuildLibrary(build_ext):
     """A shared library in place of a Python extension."""
 
     def get_ext_filename(self, fullname):
-        return os.path.join(*fullname.split(".")) + ".so"
+        return str(Path(*fullname.split("."))) + ".so"
 
     def build_extension(self, ext):
         path = Path(self.get_ext_fullpath(ext.name))
@@ -42,7 +41,7 @@ class BuildLibrary(build_ext):
 
 
 class AnyPython(bdist_wheel):
-    """py3-none and the platform where the library was built; a wheel without it is for any platform."""
+    """The library is for one platform and for every Python: py3-none-PLATFORM."""
 
     def get_tag(self):
         return ("py3", "none", super().get_tag()[2])

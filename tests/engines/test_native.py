@@ -163,14 +163,14 @@ def test_what_it_cannot_run_is_refused_by_name(library: Library) -> None:
         SettingsError, match="engine 'native' cannot run this layer: there is no native kernel for Elman"
     ):
         Recurrent("rnn", 3, 4, engine="native")(x)
-    with pytest.raises(SettingsError, match="native.*no zoneout; give engine 'auto' or 'loop'"):
+    with pytest.raises(SettingsError, match=r"native.*no zoneout; give engine 'auto' or 'loop'"):
         Recurrent("gru", 3, 4, engine="native", zoneout=0.1)(x)
-    with pytest.raises(SettingsError, match="native.*no dropout inside the recurrence"):
+    with pytest.raises(SettingsError, match=r"native.*no dropout inside the recurrence"):
         Recurrent("gru", 3, 4, engine="native", recurrent_dropout=0.1)(x)
     with pytest.raises(
         SettingsError, match=r"float32 and float64 on the CPU, and the weights are torch.float16 on cpu"
     ):
-        Recurrent("gru", 3, 4, engine="native", dtype=torch.float16)(x.half())
+        select_engine("native", CELLS["gru"](3, 4, dtype=torch.float16))
 
 
 def test_lengths_states_and_inputs_that_do_not_fit_are_refused(library: Library) -> None:
@@ -182,12 +182,16 @@ def test_lengths_states_and_inputs_that_do_not_fit_are_refused(library: Library)
         native(cell, x, state, torch.tensor([-1, 2]))
     with pytest.raises(ShapeError, match=r"lengths are torch.int64 \[3\] on cpu, expected torch.int64 \[2\] on cpu"):
         native(cell, x, state, torch.tensor([1, 2, 3]))
-    with pytest.raises(ShapeError, match=r"native GRU: the projected input has shape .*expected"):
+    with pytest.raises(ShapeError, match=r"native GRUCell: hidden has shape \[2, 3\], expected \[2, 4\]"):
         native(cell, x, type(state)(torch.zeros(2, 4)[:, :3]))
     with pytest.raises(
-        ShapeError, match="native GRU: hidden is torch.float64 on cpu, expected a dense tensor, torch.floa"
+        ShapeError, match=r"native GRUCell: hidden is torch.float64 on cpu, expected a dense tensor, torch.float32"
     ):
         native(cell, x, type(state)(torch.zeros(2, 4, dtype=torch.float64)))
+    with pytest.raises(ShapeError, match=r"hidden has shape \[1, 4\], expected \[2, 4\]"):
+        native(cell, x, cell.initial_state(1), torch.tensor([5, 5]))
     lstm = CELLS["lstm"](3, 4)
-    with pytest.raises(ShapeError, match=r"native LSTM: cell has shape \[3, 4\], expected \[2, 4\]"):
+    with pytest.raises(ShapeError, match="native LSTMCell: the state is a GRUState, expected LSTMState"):
+        native(lstm, x, state)
+    with pytest.raises(ShapeError, match=r"native LSTMCell: cell has shape \[3, 4\], expected \[2, 4\]"):
         native(lstm, x, type(lstm.initial_state(1))(torch.zeros(2, 4), torch.zeros(3, 4)))

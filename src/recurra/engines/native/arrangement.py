@@ -11,11 +11,12 @@ from torch import Tensor
 class Arrangement(NamedTuple):
     """Where the steps of a padded batch stand: step t holds the first active[t] rows, N = Σ active[t] in all.
 
-    active [steps] int64. For rows that are all as long as the batch the rest is None; else order [B]: the rows, longest
-    first; place [N]: of each step in the flattened batch, b·T + t; before [N]: of the hidden state that it reads, among
-    the B initial ones and the N outputs behind them.
+    rows: B; active [steps] int64. For rows that are all as long as the batch the rest is None; else order [B]: the
+    rows, longest first; place [N]: of each step in the flattened batch, b·T + t; before [N]: of the hidden state that
+    it reads, among the B initial ones and the N outputs behind them.
     """
 
+    rows: int
     active: Tensor
     order: Tensor | None
     place: Tensor | None
@@ -55,7 +56,7 @@ def arrange(lengths: Tensor | None, rows: int, steps: int) -> Arrangement:
         lengths: [rows] int64 from 0 to steps; None: all are steps.
     """
     if lengths is None or bool((lengths == steps).all()):
-        return Arrangement(torch.full((steps,), rows), None, None, None)
+        return Arrangement(rows, torch.full((steps,), rows), None, None, None)
     by_length, order = lengths.sort(descending=True, stable=True)
     longest = int(by_length[0])
     inside = torch.arange(longest)[:, None] < by_length  # [longest, rows], True first in each step
@@ -63,4 +64,4 @@ def arrange(lengths: Tensor | None, rows: int, steps: int) -> Arrangement:
     step, row = inside.nonzero().unbind(1)
     start = active.cumsum(0) - active  # of each step among the N
     previous = rows + start[(step - 1).clamp(min=0)] + row
-    return Arrangement(active, order, order[row] * steps + step, torch.where(step == 0, row, previous))
+    return Arrangement(rows, active, order, order[row] * steps + step, torch.where(step == 0, row, previous))

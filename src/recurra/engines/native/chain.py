@@ -119,7 +119,7 @@ def _begin(
     name: str, gates: int, inputs: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, rows: Arrangement
 ) -> tuple[Library, Sequences]:
     """Check what goes to the library, and open it."""
-    size = hidden.shape[-1]
+    size = weight.shape[-1]
     steps = int(rows.active.sum())
     check_tensors(
         f"native {name}",
@@ -128,7 +128,7 @@ def _begin(
             "weight_hh": (weight, (gates * size, size)),
             "bias_hh": (bias, (gates * size,)),
             "the projected input": (inputs, (steps, gates * size)),
-            "hidden": (hidden, (hidden.shape[0], size)),
+            "hidden": (hidden, (rows.rows, size)),
         },
     )
     return load(), _sequences(rows, hidden)

@@ -8,8 +8,9 @@ from torch import Tensor
 from recurra.cells import Cell, GatedCell, GRUCell, GRUState, LSTMCell, LSTMState
 from recurra.engines.native.arrangement import arrange
 from recurra.engines.native.chain import GRUChain, LSTMChain
-from recurra.engines.native.check import check_lengths
+from recurra.engines.native.check import check_lengths, check_tensors
 from recurra.engines.native.library import SUFFIXES, why_absent
+from recurra.errors import ShapeError
 from recurra.state import State
 
 
@@ -42,14 +43,21 @@ def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -
     """
     assert isinstance(cell, GatedCell)
     rows, steps = x.shape[0], x.shape[1]
+    where = f"native {type(cell).__name__}"
+    kind = LSTMState if isinstance(cell, LSTMCell) else GRUState
+    if type(state) is not kind:
+        raise ShapeError(f"{where}: the state is a {type(state).__name__}, expected {kind.__name__}")
+    leaves = {name: leaf.contiguous() for name, leaf in state._asdict().items()}
+    check_tensors(
+        where, cell.weight_hh.dtype, {name: (leaf, (rows, cell.hidden_size)) for name, leaf in leaves.items()}
+    )
     if lengths is not None:
-        check_lengths(f"native {type(cell).__name__}", lengths, rows, steps)
+        check_lengths(where, lengths, rows, steps)
     arranged = arrange(lengths, rows, steps)
     weight, bias = cell.weight_hh.contiguous(), cell.bias_hh.contiguous()
     inputs = cell.project(arranged.packed(x)).to(weight.dtype)  # autocast may give it in a shorter one
-    begin = [arranged.sorted(leaf) for leaf in state]
+    begin = [arranged.sorted(leaf) for leaf in leaves.values()]
     keep = torch.is_grad_enabled() and any(one.requires_grad for one in (inputs, *begin, weight, bias))
     chain = LSTMChain if isinstance(cell, LSTMCell) else GRUChain
     outputs, *ends = chain.apply(inputs, *begin, weight, bias, arranged, keep)  # type: ignore[no-untyped-call]
-    kind = LSTMState if isinstance(cell, LSTMCell) else GRUState
     return arranged.padded(outputs, rows, steps), kind(*(arranged.unsorted(leaf) for leaf in ends))
