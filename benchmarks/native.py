@@ -5,7 +5,8 @@
 Sequences: GRU and LSTM, one layer, input = hidden, against torch.nn on the same weights; with lengths spread evenly
 from T/10 to T against torch's packed sequences. Steps: the whole Python call at batch 1 against torch's cell function
 (`torch.nn.GRUCell`, `LSTMCell`) and torch.nn.GRU or LSTM over one step, in inference mode. Results are compared before
-anything is timed; ways take turns, and a figure is the ratio of medians, torch / native.
+anything is timed; ways take turns, and a figure is the ratio of medians, torch / native. One thread, in the processor's
+seconds, so that other work on the machine counts little.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--small", action="store_true", help="three shapes, for a first look")
     options = parser.parse_args()
+    torch.set_num_threads(1)
     shapes, rounds = SMALL if options.small else SHAPES, options.rounds
     sequences = [
         sequence(kind, *shape, ragged, rounds) for kind, ragged, shape in product(LAYERS, (False, True), shapes)
@@ -141,10 +143,10 @@ def medians(ways: Mapping[str, Way], rounds: int, unit: float) -> dict[str, floa
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 2):
         for name, way in ways.items():
-            began = time.perf_counter()
+            began = time.process_time()
             way()
             if turn >= 2:
-                times[name].append(time.perf_counter() - began)
+                times[name].append(time.process_time() - began)
     return {name: unit * statistics.median(values) for name, values in times.items()}
 
 

@@ -218,7 +218,7 @@ def test_doctor_tells_versions_devices_and_engines(call: Call) -> None:
     assert content["devices"][0]["device"] == "cpu"
     engines = {row["cell"]: row for row in content["engines"]}
     native = content["native engine"]
-    assert native["usable"] == "yes" and native["instructions"] in LEVELS or "C++17 compiler" in native["why not"]
+    assert (native["usable"] == "yes" and native["instructions"] in LEVELS) or "C++17 compiler" in native["why not"]
     assert engines["lstm"]["usable"] == "loop, fused" + (", native" if native["usable"] == "yes" else "")
     assert engines["mingru"]["usable"] == "loop, scan"
     assert engines["feedforward"]["why not"].startswith("fused: torch has no fused kernel")
