@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from ctypes import POINTER, c_int, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -66,9 +68,9 @@ class Library:
         """Numbers in a register."""
         return int(self.function("lanes", dtype)(self.level))
 
-    def function(self, name: str, dtype: torch.dtype) -> ctypes._CFuncPtr:
+    def function(self, name: str, dtype: torch.dtype) -> Callable[..., Any]:
         """A kernel by name; its first argument is the level."""
-        found: ctypes._CFuncPtr = getattr(self.functions, f"recurra_{name}_{SUFFIXES[dtype]}")
+        found: Callable[..., Any] = getattr(self.functions, f"recurra_{name}_{SUFFIXES[dtype]}")
         return found
 
     def _describe(self, suffix: str) -> None:
