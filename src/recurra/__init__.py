@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from recurra.api import certify, compare, dry_run, load, resume, train
     from recurra.run import Run
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "Run",

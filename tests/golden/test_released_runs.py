@@ -16,7 +16,7 @@ from tests.golden.make import KINDS, STREAMED, numbers_of
 
 RUNS = sorted(Path(__file__).parent.glob("run-*"))
 KEPT = [folder for folder in RUNS if (folder / "state.safetensors").exists()]
-RELEASES = ("0.1.0", "0.2.0", "0.3.0")
+RELEASES = ("0.1.0", "0.2.0", "0.3.0", "0.4.0")
 
 
 @pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
