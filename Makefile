@@ -20,7 +20,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 .DELETE_ON_ERROR:
 
 demo: $(READY)
-	@$(BIN)/recurra demo digits
+	@$(BIN)/recurra demo
 
 test: $(READY)
 	@$(PYTEST)

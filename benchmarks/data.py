@@ -5,7 +5,9 @@ RECURRA_DATA (default: `../shared/data` beside the checkout). Sources: SST-2 sen
 github.com/clairett/pytorch-sentiment-classification (data/SST2), Banking77 from
 github.com/PolyAI-LDN/task-specific-datasets (banking_data), the English Web Treebank from
 github.com/UniversalDependencies/UD_English-EWT (commit 15d613d8447b, its files compressed), names from
-github.com/spro/practical-pytorch (data/names; about nine tenths of its lines), tiny_shakespeare from
+github.com/spro/practical-pytorch (data/names; about nine tenths of its lines), Multi30k from
+github.com/multi30k/dataset (commit a3d2e0d26b56, data/task1/raw), Tatoeba's pairs from github.com/genimind/seq2seq
+(commit 4f3f8eb0adde, fra-eng.zip, split so that no sentence is on two sides), tiny_shakespeare from
 github.com/karpathy/char-rnn (data/tinyshakespeare), and the validation split of WikiText-2 from
 github.com/pytorch/examples (word_language_model/data/wikitext-2), compressed.
 """
@@ -21,6 +23,15 @@ from pathlib import Path
 from recurra.randomness import numpy_generator
 
 FILES = {
+    "multi30k_en_fr/train.en.gz": "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
+    "multi30k_en_fr/train.fr.gz": "622e75069e9f4c577425c4f277116ce66e63a2401c0a2312d90073cb12379a3c",
+    "multi30k_en_fr/val.en.gz": "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
+    "multi30k_en_fr/val.fr.gz": "ca3106f1a72390591d25f6c45cb4cd39dec4cd3f123e099748a3ce5256c160e9",
+    "multi30k_en_fr/test_2016_flickr.en.gz": "611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9",
+    "multi30k_en_fr/test_2016_flickr.fr.gz": "6d326e188d259fb1d04ac19eae3af956559b3a0b93d7635e56c90987c40c8b90",
+    "tatoeba_en_fr/train.tsv.gz": "2fc9e8fb8a6086ecc6fbee81e4cd4563ea98a98b91aceb9e8e7324d13a7dea40",
+    "tatoeba_en_fr/valid.tsv.gz": "ea54951ce748d627dda2559819f4162018d21998802eae1164a1eb6aa34d5468",
+    "tatoeba_en_fr/test.tsv.gz": "cad54e52ee12a2f41820d7fa0bf921334548f6c1744d1d0d2a41f3da0509f152",
     "tiny_shakespeare/input.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
     "wikitext2/valid.txt.gz": "3cdd8cb5bb349a05840c7c3bef9578d90d64df77e27e0c25c033ba9342757ee3",
     "sst2/train.tsv": "ec192f833a64da08f475488a77b0d0b47db47acd0f458bd18433fc793b569920",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recurra import errors, lab, models, nn
-    from recurra.api import certify, compare, dry_run, load, resume, train
+    from recurra.api import certify, compare, dry_run, explain, load, resume, train
     from recurra.run import Run
 
 __version__ = "0.4.0"
@@ -22,6 +22,7 @@ __all__ = [
     "compare",
     "dry_run",
     "errors",
+    "explain",
     "lab",
     "load",
     "models",
@@ -30,7 +31,7 @@ __all__ = [
     "train",
 ]
 
-_OWNERS = {"Run": "run"} | dict.fromkeys(("certify", "compare", "dry_run", "load", "resume", "train"), "api")
+_OWNERS = {"Run": "run"} | dict.fromkeys(("certify", "compare", "dry_run", "explain", "load", "resume", "train"), "api")
 _ROOMS = ("errors", "lab", "models", "nn")
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from recurra import workflow
 from recurra.certification import certify_run
@@ -23,6 +23,7 @@ from recurra.comparison import (
 from recurra.configuration import read_configuration
 from recurra.data.partition import Given, check_recorded
 from recurra.errors import SettingsError
+from recurra.explanation import Attended, attended
 from recurra.laws import Certificate
 from recurra.run import Run, load_run
 from recurra.settings.names import Progress
@@ -50,9 +51,9 @@ def train(
     """Train a model and return its run.
 
     Args:
-        task: "classify", "regress", "tag" or "model".
+        task: "classify", "regress", "tag", "model" or "translate".
         data: a file or several, or Python objects: a frame (pandas, polars, Arrow, Hugging Face datasets), a mapping
-            of columns, a list of dictionaries.
+            of columns, a list of dictionaries, of "translate" also a list of pairs.
         valid, test: a file, a fraction of the data, or Python objects like data.
         out: the run folder; None: a new one under `runs/`.
         overwrite: replace the run that is in `out`.
@@ -328,6 +329,34 @@ def _named_cells(cells: Sequence[Any] | OwnCells) -> tuple[list[str], dict[str, 
                 raise SettingsError(f"cells: two cells are called {one!r}; give one another name")
         names.append(name if isinstance(name, str) else ",".join(map(str, name)))
     return names, own
+
+
+@overload
+def explain(run: Run | str | Path, texts: str) -> Attended: ...  # type: ignore[overload-overlap]
+@overload
+def explain(run: Run | str | Path, texts: Iterable[str]) -> list[Attended]: ...
+def explain(run: Run | str | Path, texts: str | Iterable[str]) -> Attended | list[Attended]:
+    """What a translator looked at for each token of its answer; a notebook shows it as a heat-map.
+
+    Args:
+        run: of the task translate, or its folder.
+        texts: one, or several (at most 50).
+
+    Returns:
+        For a text its answer, the tokens of both and the weights between them; for several a list. `recurra explain`
+        draws them.
+
+    Raises:
+        RunError: the run is of another task, or its decoder has no attention.
+        DataError: an input is no text.
+
+    Example:
+        >>> recurra.explain("runs/numbers", "ninety-seven").weights.shape
+        (8, 4)
+    """
+    loaded = run if isinstance(run, Run) else load(run)
+    explained = attended(loaded, [texts] if isinstance(texts, str) else texts)
+    return explained[0] if isinstance(texts, str) else explained
 
 
 def _own_cells(settings: dict[str, Any]) -> AbstractContextManager[None]:

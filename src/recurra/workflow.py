@@ -24,6 +24,7 @@ from recurra.data.columns import inputs_of, kind_of, target_columns
 from recurra.data.corpus import describe_text
 from recurra.data.labels import Labels
 from recurra.data.long_form import check_one_row_each, sequences, with_inputs
+from recurra.data.pairs import describe_pairs, looks_paired
 from recurra.data.partition import FileRecord, Given, check_unchanged, read_labelled
 from recurra.data.tagged_description import describe_tagged, looks_tagged
 from recurra.errors import InputError, RecurraError, RunError, SettingsError, WorkError
@@ -34,6 +35,7 @@ from recurra.report.language import language_words, write_language_report
 from recurra.report.many_to_one_card import many_to_one_words
 from recurra.report.regression import write_regression_report
 from recurra.report.tagging import tagging_words, write_tagging_report
+from recurra.report.translation import translation_words, write_translation_report
 from recurra.run import (
     Run,
     beginning_digests,
@@ -45,10 +47,11 @@ from recurra.run import (
     save_end,
     take_baselines,
 )
-from recurra.settings.groups import DataSettings, as_fraction
+from recurra.settings.groups import DataSettings
 from recurra.settings.names import check_task
 from recurra.settings.options import flat
 from recurra.settings.tasks import ManyToOneSettings, TaskSettings
+from recurra.settings.translation import PairsSettings
 from recurra.tasks import TASKS, Task, TaskTraining
 from recurra.training.batch_size import find_batch_size
 from recurra.training.checkpoint import checkpoints
@@ -69,6 +72,7 @@ REPORTS: dict[str, tuple[Callable[..., None], Callable[..., CardWords]]] = {
     "regress": (write_regression_report, many_to_one_words),
     "tag": (write_tagging_report, tagging_words),
     "model": (write_language_report, language_words),
+    "translate": (write_translation_report, translation_words),
 }
 """Of each task what writes its report, from (run, training, test, score, history), and what its card says."""
 
@@ -101,7 +105,7 @@ def train(
         Interrupted: SIGINT, SIGTERM or SIGHUP came.
     """
     check_task(task_name)
-    settings = with_whole_paths(settings)
+    settings = with_whole_paths(settings, given.data is not None)
     settings.check()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopping_at_once(lambda: NOTHING_SAVED))
@@ -151,7 +155,7 @@ def try_out(
     Args and Raises: as of `train`, `out` being only looked at.
     """
     check_task(task_name)
-    settings = with_whole_paths(settings)
+    settings = with_whole_paths(settings, given.data is not None)
     settings.check()
     if several():
         raise SettingsError("dry_run: it measures one process; start it without torchrun")
@@ -263,6 +267,9 @@ def describe_data(path: Path, data: DataSettings) -> dict[str, Any]:
     }
     if looks_tagged(table, data):
         return {**found, **describe_tagged(table, data)}
+    pairs = PairsSettings(data=(str(path),))
+    if not (data.input or data.target or data.id) and looks_paired(table, pairs):
+        return {**found, **describe_pairs(table, pairs)}
     problems: list[str] = []
     try:
         check_one_row_each(table, data)
@@ -436,21 +443,16 @@ def _start(settings: TaskSettings, device: torch.device) -> Task | None:
     return load_run(Path(settings.training.init), device).parts if settings.training.init else None
 
 
-def with_whole_paths(settings: TaskSettings) -> TaskSettings:
-    """Files by absolute path: the run is then the same from every working directory."""
+def with_whole_paths(settings: TaskSettings, objects: bool = False) -> TaskSettings:
+    """Files by absolute path: the run is then the same from every working directory.
 
-    def whole(value: str) -> str:
-        return value if as_fraction(value) is not None else str(Path(value).absolute())
-
-    data, init = settings.data, settings.training.init
+    Args:
+        objects: whether the training data come as Python objects.
+    """
+    init = settings.training.init
     settings = replace(
         settings,
-        data=replace(
-            data,
-            data=tuple(str(Path(path).absolute()) for path in data.data),
-            valid=whole(data.valid),
-            test=whole(data.test),
-        ),
+        data=settings.data.with_whole_paths(objects),
         training=replace(settings.training, init=init and str(Path(init).absolute())),
     )
     if isinstance(settings, ManyToOneSettings) and settings.text.embeddings:

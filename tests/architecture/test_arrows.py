@@ -22,7 +22,7 @@ FLOORS = {
     8: {"run", "catalogue"},
     7: {"tasks"},
     6: {"streaming", "configuration"},
-    5: {"models", "data", "baselines", "losses", "metrics", "statistics", "laws"},
+    5: {"models", "data", "baselines", "losses", "metrics", "text_metrics", "statistics", "laws"},
     4: {"nn"},
     3: {"engines"},
     2: {"cells", "state_file"},

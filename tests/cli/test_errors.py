@@ -24,7 +24,7 @@ class StoppedError(RecurraError):
     ("arguments", "words"),
     [
         ("trin", 'Unknown command "trin". Did you mean "train"?'),
-        ("train", "name a task (classify, regress, tag, model)"),
+        ("train", "name a task (classify, regress, tag, model, translate)"),
         ("train clasify --data a.csv", "task: 'clasify' is not known; did you mean 'classify'?"),
         ("train --data a.csv classify", "a task's options follow it: recurra train classify --data"),
         ("train --resme runs/a", "did you mean '--resume'?"),
@@ -104,7 +104,7 @@ def test_a_reader_that_goes_away_is_no_fault(tmp_path: Path) -> None:
     program = (
         "import sys; from recurra.cli import main as m\n"
         "m.app = lambda tokens: [print('x' * 100) for _ in range(100000)] and 0\n"
-        "sys.exit(m.main())"
+        "sys.exit(m.main(['doctor']))"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None

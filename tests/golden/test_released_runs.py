@@ -17,6 +17,7 @@ from tests.golden.make import KINDS, STREAMED, numbers_of
 RUNS = sorted(Path(__file__).parent.glob("run-*"))
 KEPT = [folder for folder in RUNS if (folder / "state.safetensors").exists()]
 RELEASES = ("0.1.0", "0.2.0", "0.3.0", "0.4.0")
+TO_COME = ("translate",)  # with the next release
 
 
 @pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
@@ -40,7 +41,7 @@ def test_a_stream_that_an_earlier_version_left_goes_on(folder: Path) -> None:
 def test_there_are_runs_of_every_release_and_every_task_of_the_last() -> None:
     assert {folder.name.split("-")[1] for folder in RUNS} == set(RELEASES)
     assert {folder.name for folder in RUNS if RELEASES[-1] in folder.name} == {
-        f"run-{RELEASES[-1]}-{name}" for name in KINDS
+        f"run-{RELEASES[-1]}-{name}" for name in KINDS if name not in TO_COME
     }
     assert {f"run-{RELEASES[-1]}-{name}" for name in STREAMED} <= {folder.name for folder in KEPT}
 

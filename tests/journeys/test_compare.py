@@ -278,7 +278,10 @@ def test_data_that_cannot_be_read_are_told_before_anything_is_trained(tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("compare", "name a task (classify, regress, tag, model), runs that exist, or a comparison to go on with"),
+        (
+            "compare",
+            "name a task (classify, regress, tag, model, translate), runs that exist, or a comparison to go on with",
+        ),
         ("compare clasify --data a.csv", "task: 'clasify' is not known; did you mean 'classify'?"),
         ("compare sentiment", "task: 'sentiment' is the task classify here"),
         ("compare --data a.csv classify", "a task's options follow it: recurra compare classify --data"),

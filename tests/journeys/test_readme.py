@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md", "docs/recurrence.md", "docs/cells.md", "docs/classify.md", "docs/data.md", "docs/drop-ins.md",
     "docs/streaming.md", "docs/certificate.md", "docs/tag.md",
-    "docs/model.md", "docs/compare.md", "docs/lab.md",
+    "docs/model.md", "docs/compare.md", "docs/lab.md", "docs/translate.md",
 ]  # fmt: skip
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 RECURRA = f"{sys.executable} -c 'import sys; from recurra.cli.main import main; sys.exit(main())'"
@@ -41,7 +41,8 @@ def run_commands(block: str, known: dict[str, str]) -> str:
     """
     printed = ""
     others: list[str] = []
-    for line in [*block.replace(".venv/bin/recurra", "recurra").splitlines(), "recurra --version"]:
+    block = block.replace(".venv/bin/recurra", "recurra").replace(" \\\n", " ")
+    for line in [*block.splitlines(), "recurra --version"]:
         line = line.partition("  #")[0].rstrip()
         before, of, after = line.partition("recurra ")
         if not of or (before and not re.fullmatch(r"echo .* \| ", before)):
@@ -131,7 +132,24 @@ def test_the_commands_of_the_page_on_language_models_run_in_order(
         exec(compile(listing, page, "exec"), {"__name__": "listing"})
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES[1:] if page != "docs/model.md"])
+def test_the_commands_and_listings_of_the_page_on_translation_run_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = "docs/translate.md"
+    french, answers, names = (run_commands(block, {}) for block in blocks(page, "sh"))
+    assert re.search(r"^exact_match +1\.0000", french, re.MULTILINE)
+    assert '"text": "nous avons un loup brun"' in french and re.search(r"^loup +wolf +0\.9", french, re.MULTILINE)
+    assert answers.count('"text"') == 257 and '"attention"' in answers and '"text"' in names
+    known = {"__name__": "listing"}
+    for listing in blocks(page, "python"):
+        exec(compile(listing, page, "exec"), known)
+    printed = capsys.readouterr().out
+    assert "le bateau vert est ici (6, 6)" in printed and "('bateau', 'boat', 0.9" in printed
+    assert "Before proceed any further hear speak" in printed and "ov'" in printed.splitlines()[-1]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES[1:] if page not in ("docs/model.md", "docs/translate.md")])
 def test_the_listings_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "listing"}  # a later listing goes on from the earlier ones

@@ -84,6 +84,9 @@ class Ragged:
         batches = [order[i : i + self.batch_size] for i in range(0, EXAMPLES, self.batch_size)]
         return batches[:-1] if self.carries else batches
 
+    def begin_step(self, step: int, total_steps: int) -> None:
+        pass
+
     def batch(self, indices: list[int], step_seed: int) -> Batch:
         self.before_batch(self.batches_made)
         self.batches_made += 1

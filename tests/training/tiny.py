@@ -53,6 +53,9 @@ class Tiny:
         order = torch.randperm(EXAMPLES, generator=generator("order", epoch)).tolist()
         return [order[i : i + self.batch_size] for i in range(0, EXAMPLES, self.batch_size)]
 
+    def begin_step(self, step: int, total_steps: int) -> None:
+        pass
+
     def batch(self, indices: list[int], step_seed: int) -> tuple[Tensor, Tensor]:
         self.before_batch(self.batches_made)
         self.batches_made += 1

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recurra.baselines.stored_files import FORMAT, WORDS_FILE, json_alone
 from recurra.errors import RunError
 
-FILE = "baselines.json"
-FORMAT = 1
 NAME = "frequent"
 LONGEST_ENDING = 5
 RARE = 10  # occurrences up to which a word says something of words never seen (TnT's bound; Brants, 2000)
@@ -71,7 +70,7 @@ class FrequentTag:
             "tag": self.tag,
             "seconds": self.seconds,
         }
-        return {FILE: json.dumps(content).encode("ascii")}
+        return {WORDS_FILE: json.dumps(content).encode("ascii")}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], folder: Path = Path()) -> FrequentTag:
@@ -80,12 +79,10 @@ class FrequentTag:
         Raises:
             RunError: it is damaged.
         """
-        try:
-            content = json.loads(files[FILE])
-        except (KeyError, ValueError, RecursionError) as error:
-            raise RunError(f"{folder / FILE} is damaged: it is no JSON; train the run again") from error
+        content = json_alone(files, folder)
         if not _is_whole(content):
-            raise RunError(f"{folder / FILE} is damaged: words, endings and a tag are expected; train the run again")
+            path = folder / WORDS_FILE
+            raise RunError(f"{path} is damaged: words, endings and a tag are expected; train the run again")
         return cls(content["words"], content["endings"], content["tag"], float(content["seconds"]))
 
     def _tag(self, token: str) -> str:

@@ -24,6 +24,18 @@ MAX_BYTES = 256 << 20
 Arrays = dict[str, NDArray[Any]]
 
 
+def json_alone(files: Mapping[str, bytes], folder: Path) -> Any:
+    """What baselines.json holds, of a method that has no arrays.
+
+    Raises:
+        RunError: it is missing, or no JSON.
+    """
+    try:
+        return json.loads(files[WORDS_FILE])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise RunError(f"{folder / WORDS_FILE} is damaged: it is no JSON; train the run again") from error
+
+
 class StoredFiles:
     """The JSON object and the arrays.
 

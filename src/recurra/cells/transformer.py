@@ -127,16 +127,22 @@ class TransformerCell(Cell):
                 "TransformerCell.step: a bidirectional layer attends to later steps too and cannot go step by step; "
                 "train with bidirectional=False to stream"
             )
+        u, attended, state = self.recall(x, state)
+        return self.write(u, attended), state
+
+    def recall(self, x: Tensor, state: TransformerState) -> tuple[Tensor, Tensor, TransformerState]:
+        """The first half of a step: what the layer adds to, the attended values, both [B, H], and the next memory."""
         u, query, key, value = self.read(x)
+        held = state.keys.shape[1]  # M, or fewer where whoever steps knows that no more come
         state = TransformerState(
             torch.cat([state.keys[:, 1:], key[:, None]], 1),
             torch.cat([state.values[:, 1:], value[:, None]], 1),
-            (state.steps + 1).clamp(max=self.window),
+            (state.steps + 1).clamp(max=held),
         )
-        seen = torch.arange(self.window, device=x.device) >= self.window - state.steps[:, None]  # [B, M]
-        queries, keys, values = self.turned(query[:, None], self.window - 1), self.turned(state.keys), state.values
+        seen = torch.arange(held, device=x.device) >= held - state.steps[:, None]  # [B, M]
+        queries, keys, values = self.turned(query[:, None], held - 1), self.turned(state.keys), state.values
         attended = _attend(queries, keys, self.heads_of(values), seen[:, None, None])
-        return self.write(u, self.join(attended)[:, 0]), state
+        return u, self.join(attended)[:, 0], state
 
     def whole(self, x: Tensor, readable: Tensor | None = None) -> Tensor:
         """What a bidirectional layer computes: x [B, T, input_size] → y [B, T, hidden_size].
@@ -155,7 +161,14 @@ class TransformerCell(Cell):
 
     def write(self, u: Tensor, attended: Tensor) -> Tensor:
         """What `read` gave first, and the attended values, both [..., H] → y [..., H]."""
-        c = u + self.attention_out(attended)
+        return self.finish(self.added(u, attended))
+
+    def added(self, u: Tensor, attended: Tensor) -> Tensor:
+        """c: what was attended to, added to u."""
+        return u + cast(Tensor, self.attention_out(attended))
+
+    def finish(self, c: Tensor) -> Tensor:
+        """c → y: the feed-forward part."""
         y: Tensor = c + self.feedforward_out(F.gelu(self.feedforward_in(self.feedforward_norm(c))))
         return y if self.output_norm is None else cast(Tensor, self.output_norm(y))
 

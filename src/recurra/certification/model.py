@@ -9,12 +9,44 @@ from torch import Tensor, nn
 
 from recurra.laws.subject import Result, Subject, packed_rows, subject_of, unpacked
 from recurra.laws.trees import Tree
+from recurra.models import Seq2Seq
 from recurra.sequence import Padding, Sequence, first_tensor, shift_right
+
+SAID = 7  # tokens of the target that a translator is asked about
 
 
 def model_subject(model: nn.Module) -> Subject:
     """A model as its run calls it: by Sequences where it has a frontend, else as any module over sequences."""
+    if isinstance(model, Seq2Seq):
+        return _answering(model)
     return _with_frontend(model) if hasattr(model, "frontend") else subject_of(model)
+
+
+def _answering(model: Any) -> Subject:
+    """A translator: sources in, one answer each, the logits of some tokens that are always the same."""
+
+    def run(values: Any, lengths: Tensor | None = None) -> Result:
+        said = torch.arange(SAID, device=values.device) % model.decoder.vocabulary_size
+        logits, _ = model(values, lengths, said.expand(values.shape[0], SAID))
+        return logits.flatten(1), None
+
+    return Subject(
+        module=model,
+        run=run,
+        step=None,
+        packed=None,
+        options=frozenset({"lengths"}),
+        initial_state=None,
+        stream=None,
+        bound=_answering,
+        takes_empty=True,
+        poison=False,
+        within_steps="",
+        reasons={
+            "packed": "a translator takes padded sources with their lengths",
+            "resets": "a run's model takes none; resets are for layers in one's own loop",
+        },
+    )
 
 
 def _with_frontend(model: Any) -> Subject:

@@ -12,7 +12,9 @@ from recurra.certification.sessions import answers_in_pieces, expected, expected
 from recurra.errors import NotStreamable
 from recurra.laws.pairs import Case, Found, Pair
 from recurra.laws.subject import DoesNotApply
-from recurra.run import Run, load_run
+from recurra.run import Run, TranslateRun, load_run
+
+WIDE_BEAM = 5
 
 
 def pairs_of(run: Run, inputs: list[Any]) -> dict[str, Pair]:
@@ -73,7 +75,18 @@ def pairs_of(run: Run, inputs: list[Any]) -> dict[str, Pair]:
         for place, value in live.items():
             yield Found(None, apart(found[place], numbers_of(expected_of_rest(run, value))))
 
+    def searched(case: Case) -> Iterator[Found]:
+        """The log probabilities that searches of two kinds found, and of the same answers told to the model."""
+        assert isinstance(run, TranslateRun)
+        for beam in (1, WIDE_BEAM):
+            found = run.parts.found(inputs, beam=beam)
+            told = run.parts.told(inputs, [one.tokens.tolist() for one in found])
+            for one, nats in zip(found, told, strict=True):
+                yield Found(None, apart([one.log_probability], [nats]))
+
+    more: dict[str, Pair] = {"search": searched} if isinstance(run, TranslateRun) else {}
     return {
+        **more,
         "sessions": sessions,
         "predictions together": together,
         "predictions shuffled": shuffled,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from recurra.data.features import SeriesFeatures, TextFeatures
+from recurra.data.pairs import END_ID, PairFeatures
 from recurra.data.partition import check_unchanged
 from recurra.data.table import Table
 from recurra.data.token_features import TokenFeatures
@@ -16,7 +17,7 @@ from recurra.data.vocabulary import RESERVED
 from recurra.errors import InputError, RecurraError
 from recurra.laws.certificate import LENGTHS
 from recurra.randomness import numpy_generator
-from recurra.run import Run
+from recurra.run import Run, TranslateRun
 from recurra.run.language_run import LanguageRun
 from recurra.sequence import first_tensor, map_values, valid_mask
 
@@ -71,6 +72,9 @@ def drawn_inputs(run: Run) -> list[Any]:
         tokens = [token for token in features.vocabulary.tokens if token not in RESERVED] or ["a"]
         between = TEXT_JOINED[features.unit]
         return [between.join(draw.choice(tokens, count).tolist()) for count in steps]
+    if isinstance(features, PairFeatures):
+        said = np.arange(END_ID + 1, len(features.source))
+        return [features.source.decode(draw.choice(said, count).tolist()) for count in steps]
     if isinstance(features, TokenFeatures):
         words = [word for word in features.words.tokens if word not in RESERVED]
         return [draw.choice(words, count).tolist() for count in steps]
@@ -117,6 +121,9 @@ def next_prime(number: int) -> int:
 def _steps(run: Run, inputs: list[Any]) -> Any:
     """All steps of some inputs, one after the other: values [N, …] on the model's device."""
     task = run.parts
+    if isinstance(run, TranslateRun):
+        ids = [task.features.encode(value).source for value in inputs]
+        return torch.from_numpy(np.concatenate(ids)).to(task.device)
     batch = task.features.collate([task.features.encode(value) for value in inputs])
     valid = valid_mask(batch.lengths, batch.steps)
     return map_values(lambda part: part[valid].to(task.device), batch.values)

@@ -112,7 +112,7 @@ def _no_run(word: str) -> None:
 def _compare(task: TaskName, settings: TaskSettings, options: CompareOptions) -> int | None:
     if settings.model.cell is not None:
         raise SettingsError("cell: a comparison trains several; name them with --cells, as in --cells rnn,lstm")
-    if not settings.data.data and options.config is None:
+    if not settings.data.names_data and options.config is None:
         raise SettingsError(no_data(task, "compare"))
 
     from recurra import api

@@ -13,7 +13,7 @@ from recurra.settings.names import DemoName, Progress
 
 
 def demo(
-    name: Annotated[DemoName, Parameter(help="Which example.")] = "digits",
+    name: Annotated[DemoName, Parameter(help="Which example.")] = "numbers",
     /,
     *,
     out: Annotated[Path | None, Parameter(help="Folder to write. Default: runs/demo-NAME-DATE.")] = None,

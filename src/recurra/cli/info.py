@@ -10,11 +10,14 @@ from cyclopts import Parameter
 from recurra.cli.show import facts, print_json, print_text
 from recurra.errors import DataError, SettingsError
 from recurra.settings.groups import DataSettings
-from recurra.settings.options import options
+from recurra.settings.options import documentation
+
+
+DOCUMENTED = documentation(DataSettings)
 
 
 def _documented(name: str) -> Parameter:
-    return Parameter(help=options("classify")[name].documentation, negative_iterable=(), show_default=False)
+    return Parameter(help=DOCUMENTED[name], negative_iterable=(), show_default=False)
 
 
 def info(

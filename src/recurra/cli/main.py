@@ -14,21 +14,16 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from recurra import __version__
-from recurra.cli.certify import certify
-from recurra.cli.compare import compare_app
-from recurra.cli.configuration import config
-from recurra.cli.demo import demo
-from recurra.cli.doctor import doctor
-from recurra.cli.evaluate import evaluate
-from recurra.cli.generate import generate
-from recurra.cli.info import info
-from recurra.cli.lab import lab
-from recurra.cli.predict import predict
 from recurra.cli.processes import name_of_process, speaks
-from recurra.cli.runs import runs
-from recurra.cli.train import train_app
 from recurra.errors import RecurraError
 from recurra.memory import is_memory_fault
+
+COMMANDS = (
+    "train:train_app", "compare:compare_app", "configuration:config", "evaluate:evaluate", "predict:predict",
+    "generate:generate", "explain:explain", "certify:certify", "info:info", "runs:runs", "demo:demo", "lab:lab",
+    "doctor:doctor",
+)  # fmt: skip
+"""Where each command stands. It is imported when it is asked for, so that one does not wait for the others."""
 
 app = App(
     name="recurra",
@@ -41,8 +36,8 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (train_app, compare_app, config, evaluate, predict, generate, certify, info, runs, demo, lab, doctor):
-    app.command(command)
+for command in COMMANDS:
+    app.command(f"recurra.cli.{command}", name=command.rpartition(":")[2].removesuffix("_app"))
 app.register_install_completion_command(name="--install-completion", add_to_startup=True)
 
 
@@ -50,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     tokens, debug = _without_debug(list(sys.argv[1:] if arguments is None else arguments))
     try:
+        if tokens[:1] in ([], ["-h"], ["--help"]):
+            for command in app:
+                app[command]  # imports it: the list of commands shows the first line of each one's own help
         status = app(tokens)
         if sys.stdout is not None:
             sys.stdout.flush()  # here a full disk or a closed pipe can still be answered

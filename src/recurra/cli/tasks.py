@@ -17,16 +17,19 @@ HELP: dict[TaskName, str] = {
     "regress": "Answer a number for each sequence: texts, series of numbers or vectors, single vectors.",
     "tag": "Tag tokens: parts of speech, names, any tag for each token of a sentence.",
     "model": "Model a language: the next character, byte, subword or word of plain text.",
+    "translate": "Translate texts: a text in, a text out, as in translations, summaries and replies.",
 }
 EXAMPLES: dict[str, str] = {
-    "classify": "reviews.csv",
-    "regress": "prices.csv",
-    "tag": "treebank.conllu",
-    "model": "book.txt",
+    "classify": "--data reviews.csv",
+    "regress": "--data prices.csv",
+    "tag": "--data treebank.conllu",
+    "model": "--data book.txt",
+    "translate": "--source train.en --target train.fr",
 }
 HEADINGS = {
     "data": "Data", "text": "Text", "tokens": "Tokens", "model": "Model", "training": "Training",
     "classify": "Classification", "regress": "Regression", "tag": "Tagging", "language": "Language model",
+    "translate": "Translation",
 }  # fmt: skip
 """Of each group of settings, in the order in which help shows them."""
 
@@ -55,7 +58,8 @@ def flat(title: str, order: int) -> Parameter:
 
 def no_data(task: str, command: str) -> str:
     """What to say where there are no data."""
-    return f"there is no data; give a file with --data, as in: recurra {command} {task} --data {EXAMPLES[task]}"
+    named = " and ".join(word for word in EXAMPLES[task].split() if word.startswith("--"))
+    return f"there is no data; give a file with {named}, as in: recurra {command} {task} {EXAMPLES[task]}"
 
 
 def _command(

@@ -75,7 +75,7 @@ def resume(
 
 def _train(task: TaskName, settings: TaskSettings, run: RunOptions) -> None:
     settings.check()
-    if not settings.data.data and run.config is None:
+    if not settings.data.names_data and run.config is None:
         raise SettingsError(no_data(task, "train"))
 
     from recurra import api

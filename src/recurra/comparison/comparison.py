@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import recurra
-from recurra.comparison.rows import Entry, Row, known, known_whole
+from recurra.comparison.rows import Entry, Row, known_whole
 from recurra.html import html_table
+from recurra.report.comparison import known
 from recurra.settings.tasks import TaskSettings
 from recurra.standing import SMALLER_IS_BETTER
 

@@ -44,7 +44,7 @@ def step_microseconds(runs: list[Measured], given: Given) -> list[float | str]:
                     inputs = _test_inputs(run, given)
                 found.append(inputs if isinstance(inputs, str) else _median(run, session, inputs))
             except NotStreamable as error:
-                found.append(str(error))
+                found.append(str(error).removeprefix(f"{one.path}: "))  # the same for every seed
             except RecurraError as error:
                 found.append(f"not measured: {error}")
     return found

@@ -67,7 +67,7 @@ def compare_cells(
     if several():
         raise SettingsError("compare: it trains one run after the other; start it without torchrun")
     given = given or Given()
-    settings = with_whole_paths(settings)
+    settings = with_whole_paths(settings, given.data is not None)
     isolated = isolated and POSSIBLE
     plan = make_plan(task, settings, cells, seeds, objects=given.data is not None, isolated=isolated)
     folder = out or new_folder(f"compare-{task}")
@@ -97,7 +97,7 @@ def try_cells(
     """
     check_task(task)
     given = given or Given()
-    settings = with_whole_paths(settings)
+    settings = with_whole_paths(settings, given.data is not None)
     plan = make_plan(task, settings, cells, seeds, objects=given.data is not None, isolated=isolated and POSSIBLE)
     return try_all(plan, given), len(plan.trainings())
 

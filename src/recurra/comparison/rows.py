@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from recurra.comparison.measured import Measured, number_of
+from recurra.report.comparison import known
 from recurra.statistics import Interval, Paired, mean_interval, paired_difference
 
 NO_DIFFERENCE = "no difference shown"
@@ -93,11 +94,6 @@ def rows_of(groups: dict[str, list[Entry]], metric: str, higher_is_better: bool)
         difference = None if not rows else _difference(first, _values(entries, metric))
         rows.append(_row(name, entries, metric, difference, higher_is_better))
     return rows + _plain_rows(groups, metric, first, higher_is_better)
-
-
-def known(value: float) -> float | None:
-    """A number as JSON has it: None for NaN."""
-    return value if math.isfinite(value) else None
 
 
 def known_whole(value: float) -> int | None:

@@ -18,6 +18,7 @@ from recurra.errors import DataError, InputError
 from recurra.files import sha256
 from recurra.randomness import seed_of
 from recurra.settings.groups import SplitSettings, TableSettings, as_fraction
+from recurra.settings.translation import PairsSettings
 
 Gather = Callable[[Table, Any], Table]
 """(table, settings) → one row a sequence."""
@@ -35,7 +36,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Given:
-    """Data that came as Python objects, or None where the settings name files."""
+    """Data that came as Python objects (a Table is taken as it is), or None where the settings name files."""
 
     data: Any = None
     valid: Any = None
@@ -80,7 +81,7 @@ def partition(
     if settings.data and given.data is not None:
         raise InputError("data: give files or Python objects, not both")
     if given.data is not None:
-        whole = table_from_python(given.data)
+        whole = _table(given.data)
     elif settings.data:
         whole = concatenate([_read(path, settings, "train", files) for path in settings.data])
     else:
@@ -103,7 +104,7 @@ def partition(
     return Parts(whole, valid, test, tuple(files), settings)
 
 
-def read_labelled(path: str | Path, settings: TableSettings, format: str | None = None) -> Table:
+def read_labelled(path: str | Path, settings: TableSettings | PairsSettings, format: str | None = None) -> Table:
     """A labelled file in the format that the settings describe.
 
     Raises:
@@ -154,13 +155,13 @@ def check_recorded(
         fingerprints = {str(one.path): str(one.sha256) for one in files}
     except TypeError as error:
         raise InputError(f"{source}: the table [record] is not as a run writes it; leave it out") from error
-    if not files and not settings.data:
+    if not files and not settings.names_data:
         raise InputError(
             f"{source}: the data of this run came as Python objects; name a file with --data, or call recurra.train "
             "with config=… and data=…"
         )
-    for path in (*settings.data, settings.valid, settings.test):
-        expected = fingerprints.get(str(Path(path).resolve())) if as_fraction(path) is None else None
+    for path in settings.paths:
+        expected = fingerprints.get(str(Path(path).resolve()))
         if expected is None:
             continue
         if not Path(path).exists():
@@ -171,6 +172,10 @@ def check_recorded(
                 "to train on this one",
                 path,
             )
+
+
+def _table(data: Any) -> Table:
+    return data if isinstance(data, Table) else table_from_python(data)
 
 
 def _read(path: str, settings: TableSettings, split: str, files: list[FileRecord]) -> Table:
@@ -193,7 +198,7 @@ def _part(
 ) -> tuple[Table, Table]:
     """The part called `name`, and what is left."""
     if given is not None:
-        return gather(table_from_python(given), settings), whole
+        return gather(_table(given), settings), whole
     fraction = as_fraction(wanted)
     if fraction is None:
         return gather(_read(wanted, settings, name, files), settings), whole

@@ -164,6 +164,15 @@ class BpeTokenizer:
         vocabulary: dict[str, int] = self._tokenizer.get_vocab()
         return sorted(vocabulary, key=vocabulary.__getitem__)
 
+    def merges(self) -> list[tuple[str, str]]:
+        """The pairs that are joined, the first learned first."""
+        return [_pair(merge) for merge in json.loads(self.to_json())["model"]["merges"]]
+
+    def stretches(self, text: str) -> list[str]:
+        """What merges stay within, in the library's spelling of bytes: words with the blank before them, signs."""
+        cleaned = _cleaned(text, self.lowercase)
+        return [stretch for stretch, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(cleaned)]
+
     def to_json(self) -> str:
         """The library's own JSON, which other tools read too."""
         return str(self._tokenizer.to_str())

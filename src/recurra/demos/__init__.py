@@ -9,13 +9,14 @@ from recurra.demos.cells import cells
 from recurra.demos.digits import digits
 from recurra.demos.hello import hello
 from recurra.demos.languages import languages
+from recurra.demos.numbers import numbers
 from recurra.demos.result import DemoResult
 from recurra.errors import RunError
 from recurra.files import make_folder
 from recurra.settings.names import Progress, check_name
 
 DEMOS: dict[str, Callable[[Path, Progress], DemoResult]] = {
-    "digits": digits, "hello": hello, "languages": languages, "cells": cells,
+    "numbers": numbers, "digits": digits, "hello": hello, "languages": languages, "cells": cells,
 }  # fmt: skip
 
 

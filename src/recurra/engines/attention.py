@@ -40,7 +40,8 @@ def attend(
         outputs [B, T, H], zero beyond the lengths, and the state after the last valid step of each row.
     """
     if not cell.bidirectional:
-        outputs, state = _causal(cell, x, state, lengths)
+        u, attended, state = recall(cell, x, state, lengths)
+        outputs = cell.write(u, attended)
     elif plain:
         outputs = cell.whole(x, _readable(x, lengths))
     else:
@@ -66,9 +67,10 @@ def _readable(x: Tensor, lengths: Tensor | None) -> Tensor | None:
     return valid[:, None, None]
 
 
-def _causal(
-    cell: TransformerCell, x: Tensor, state: TransformerState, lengths: Tensor | None
-) -> tuple[Tensor, TransformerState]:
+def recall(
+    cell: TransformerCell, x: Tensor, state: TransformerState, lengths: Tensor | None = None
+) -> tuple[Tensor, Tensor, TransformerState]:
+    """`cell.recall` along time: what a causal layer adds to, the attended values, both [B, T, H], and the memory."""
     window, steps = cell.window, x.shape[1]
     u, query, key, value = cell.read(x)
     memory = min(window - 1, int(state.steps.max()))  # steps of the memory that some query still reads
@@ -91,8 +93,8 @@ def _causal(
                 is_causal=whole,
             )
         )
-    outputs = cell.write(u, cell.join(torch.cat(attended, 2) if len(attended) > 1 else attended[0]))
-    return outputs, _remembered(state, key, value, window, lengths)
+    joined = cell.join(torch.cat(attended, 2) if len(attended) > 1 else attended[0])
+    return u, joined, _remembered(state, key, value, window, lengths)
 
 
 def _band(seen: Tensor, window: int, memory: int, queries: tuple[int, int], keys: tuple[int, int]) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from recurra.errors import ShapeError
 from recurra.models.language_model import LanguageModel, LanguageModelState, LanguageModelSteps
 from recurra.models.sampling import check_sampling, draw, sample
+from recurra.models.tokens import check_tokens
 from recurra.randomness import seed_of
 from recurra.state import select
 
@@ -53,7 +54,7 @@ def begin_generation(
     """
     if prompt.dim() != 1 or prompt.shape[0] < 1:
         raise ShapeError(f"generate: the prompt has shape {list(prompt.shape)}, expected [P] with P of 1 or more")
-    model.check_tokens(prompt, 1, "generate")
+    check_tokens(prompt, 1, model.vocabulary_size, "generate")
     steps = LanguageModelSteps(model)
     state = steps.initial_state(1) if state is None else state
     if prompt.shape[0] > 1:

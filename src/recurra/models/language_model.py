@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.errors import InputError, SettingsError, ShapeError
+from recurra.errors import InputError, ShapeError
+from recurra.models.tokens import EMBEDDING_STD, check_positive, check_rates, check_tokens
 from recurra.nn import Noise, Recurrent, RecurrentState
 from recurra.nn.checkpointing import MB, choose_segment, run_in_segments, saved_bytes
 from recurra.nn.door import enter
@@ -24,7 +25,6 @@ from recurra.state import leaves
 
 PROBE_STEPS = 16
 PEAK_OVER_KEPT = 2.5  # found on a CPU: 1.2 to 1.4 with fused kernels, 2.4 with the loop
-EMBEDDING_STD = 0.1  # smaller than torch's 1: logits of tied weights begin near zero
 
 
 class LanguageModelState(NamedTuple):
@@ -135,14 +135,10 @@ class LanguageModel(nn.Module):
         chrono_length: int | None = None,
     ) -> None:
         super().__init__()
-        for name, size in (("vocabulary_size", vocabulary_size), ("embedding_size", embedding_size)):
-            if size < 1:
-                raise SettingsError(f"{name}: {size} is below 1")
+        check_positive(vocabulary_size=vocabulary_size, embedding_size=embedding_size)
         self.token_dropout, self.embedding_dropout = token_dropout, embedding_dropout
         self.output_dropout = output_dropout
-        for name in ("token_dropout", "embedding_dropout", "output_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingsError(f"{name}: {getattr(self, name)} is not in [0, 1)")
+        check_rates(token_dropout=token_dropout, embedding_dropout=embedding_dropout, output_dropout=output_dropout)
         self.vocabulary_size, self.tied = vocabulary_size, tied
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.encoder = Recurrent(
@@ -242,7 +238,7 @@ class LanguageModel(nn.Module):
             lengths = check_lengths(lengths, tokens.shape[0], tokens.shape[1], "LanguageModel")
             valid = valid_mask(lengths, tokens.shape[1], tokens.device)
             tokens = torch.where(valid.flip(1) if padding == "left" else valid, tokens, 0)
-        self.check_tokens(tokens, 2, "LanguageModel")
+        check_tokens(tokens, 2, self.vocabulary_size, "LanguageModel")
         if noise is None:
             noise = self._draw(*tokens.shape)
         features, _, state = self._features(tokens, state, lengths, resets, padding, noise)
@@ -290,7 +286,7 @@ class LanguageModel(nn.Module):
             lengths = check_lengths(lengths, tokens.shape[0], tokens.shape[1], "LanguageModel.loss")
             valid = valid_mask(lengths, tokens.shape[1], tokens.device)
             tokens, targets = torch.where(valid, tokens, 0), torch.where(valid, targets, IGNORED)
-        self.check_tokens(tokens, 2, "LanguageModel.loss")
+        check_tokens(tokens, 2, self.vocabulary_size, "LanguageModel.loss")
         rows, steps = tokens.shape
         goes_on = torch.ones_like(tokens, dtype=torch.bool) if resets is None else ~resets
         goes_on = goes_on if lengths is None else goes_on & valid_mask(lengths, steps, tokens.device)
@@ -375,7 +371,7 @@ class LanguageModel(nn.Module):
             InputError: in training, where dropouts need masks and none are given.
             ShapeError: tokens or the state do not fit.
         """
-        self.check_tokens(tokens, 1, "LanguageModel.step")
+        check_tokens(tokens, 1, self.vocabulary_size, "LanguageModel.step")
         if noise is None:
             if self.training and self.noisy():
                 raise InputError(
@@ -437,20 +433,6 @@ class LanguageModel(nn.Module):
 
     def _score(self, y: Tensor) -> Tensor:
         return F.linear(y if self.projection is None else self.projection(y), self.output_matrix, self.decoder_bias)
-
-    def check_tokens(self, tokens: Tensor, dimensions: int, where: str) -> None:
-        layout = "[B]" if dimensions == 1 else "[B, T]"
-        if tokens.dim() != dimensions or tokens.dtype != torch.int64:
-            raise ShapeError(
-                f"{where}: tokens are {tokens.dtype} of shape {list(tokens.shape)}, expected int64 {layout}"
-            )
-        if tokens.device.type == "cpu" and tokens.numel():  # elsewhere the look would wait for the device
-            least, most = (int(one) for one in tokens.aminmax())
-            if least < 0 or most >= self.vocabulary_size:
-                raise ShapeError(
-                    f"{where}: tokens lie between {least} and {most}, expected 0 to {self.vocabulary_size - 1}. "
-                    "Were they made by another vocabulary?"
-                )
 
 
 def _changes(outputs: Tensor, last: Tensor | None, counts: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Modules over sequences, built from cells."""
 
+from recurra.nn.attention import Attention, AttentionMemory
 from recurra.nn.characters import CharacterEncoder
 from recurra.nn.conversion import from_torch, to_torch
 from recurra.nn.crf import ConditionalRandomField, Legal, viterbi
@@ -24,6 +25,8 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Attention",
+    "AttentionMemory",
     "AttentionPooling",
     "BidirectionalState",
     "CharacterEncoder",

@@ -45,6 +45,13 @@ class Noise:
 
     layers: tuple[LayerNoise, ...]
 
+    @property
+    def silent(self) -> bool:
+        """Whether there is no mask at all."""
+        return all(
+            layer.input is None and all(one == DirectionNoise() for one in layer.directions) for layer in self.layers
+        )
+
     def steps(self, start: int, stop: int) -> Noise:
         """The masks of steps start ≤ t < stop; what holds for a whole sequence stays."""
 

@@ -148,7 +148,7 @@ def dots_numbers(dots: Sequence[Dots]) -> Numbers:
     """A row of the picture a row, its seeds' values at the end."""
     most = max((len(row.values) for row in dots), default=0)
     rows = [
-        [row.name, _known(row.mean), _known(row.low), _known(row.high), *(_known(value) for value in row.values)]
+        [row.name, known(row.mean), known(row.low), known(row.high), *(known(value) for value in row.values)]
         + [None] * (most - len(row.values))
         for row in dots
     ]
@@ -183,7 +183,7 @@ def curves_figure(curves: Sequence[Curve], words: str, against: Against) -> Figu
 def curves_numbers(curves: Sequence[Curve]) -> Numbers:
     """An evaluation a row."""
     rows = [
-        [curve.name, curve.seed, *(_known(number) for number in point)]
+        [curve.name, curve.seed, *(known(number) for number in point)]
         for curve in curves
         for point in zip(curve.steps, curve.seconds, curve.values, strict=True)
     ]
@@ -202,5 +202,6 @@ def _draw(axes: Axes, curves: Sequence[Curve], against: Against, style: dict[str
     axes.plot(x, y, linewidth=1.9, marker=marker, markersize=4, label=drawable(curves[0].name), zorder=3, **style)
 
 
-def _known(value: float) -> float | None:
+def known(value: float) -> float | None:
+    """A number as JSON and CSV have it: None for NaN."""
     return float(value) if math.isfinite(value) else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -290,10 +291,16 @@ def _bins(lengths: Sequence[int]) -> list[tuple[int, int, int]]:
 
 def drawable(text: str) -> str:
     """A label short enough to draw, with a box for each character that the font does not have."""
-    glyphs = get_font(findfont(FONT)).get_charmap()
+    glyphs = _glyphs()
     return "".join(
         character if ord(character) in glyphs else "\N{WHITE SQUARE}" for character in shorten(text, LABEL_LENGTH)
     )
+
+
+@cache
+def _glyphs() -> dict[int, int]:
+    """The characters of the font."""
+    return dict(get_font(findfont(FONT)).get_charmap())
 
 
 def _words(metric: str) -> str:

@@ -13,6 +13,7 @@ from recurra.run.run import Run
 from recurra.run.saving import beginning_digests, save_beginning, save_end
 from recurra.run.table_run import TableRun
 from recurra.run.tag_run import TagRun
+from recurra.run.translate_run import TranslateRun
 
 __all__ = [
     "DECISIVE",
@@ -20,6 +21,7 @@ __all__ = [
     "Run",
     "TableRun",
     "TagRun",
+    "TranslateRun",
     "beginning_digests",
     "decisive_files",
     "load_baselines",

@@ -10,9 +10,16 @@ from recurra.run.language_run import LanguageRun
 from recurra.run.run import Run
 from recurra.run.table_run import TableRun
 from recurra.run.tag_run import TagRun
+from recurra.run.translate_run import TranslateRun
 from recurra.tasks import Task
 
-RUNS: dict[str, type[Run]] = {"classify": TableRun, "regress": TableRun, "tag": TagRun, "model": LanguageRun}
+RUNS: dict[str, type[Run]] = {
+    "classify": TableRun,
+    "regress": TableRun,
+    "tag": TagRun,
+    "model": LanguageRun,
+    "translate": TranslateRun,
+}
 
 
 def make_run(path: Path, task: Task, files: tuple[FileRecord, ...], result: dict[str, Any]) -> Run:

@@ -10,11 +10,10 @@ from typing import Any
 import torch
 
 from recurra.data.corpus import Text, read_text
-from recurra.data.partition import check_unchanged
 from recurra.data.readers import read_table
 from recurra.data.readers.lines import read_lines
 from recurra.data.readers.options import ReadOptions
-from recurra.errors import DataError, InputError, RecurraError, SettingsError
+from recurra.errors import DataError, RecurraError, SettingsError
 from recurra.models.generation import generate
 from recurra.run.run import Run
 from recurra.settings.tasks import LanguageSettings
@@ -214,10 +213,8 @@ class LanguageRun(Run):
     def _text(self, data: Any) -> Text | None:
         encoding = self.settings.data.encoding
         if data is None:
-            if not self.files:
-                raise InputError(f"{self.path}: the data of this run came as Python objects; give evaluate its data")
-            check_unchanged(self.files)
-            return self._task.read(self.settings, None, self._task).test
+            text: Text | None = self.own_test_data()
+            return text
         if isinstance(data, dict):
             return read_text([], self._task.symbols, given=data)
         paths = [data] if isinstance(data, str | Path) else list(data)

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recurra.data.long_form import Keyed
-from recurra.data.partition import check_unchanged, read_labelled
+from recurra.data.partition import read_labelled
 from recurra.data.readers import table_from_python
 from recurra.data.table import Table
-from recurra.errors import InputError
 from recurra.run.run import Run
 
 T = TypeVar("T")
@@ -63,8 +62,5 @@ class RowsRun(Run):
             return self.gathered(read_labelled(data, self.settings.data))
         if data is not None:
             return self.gathered(table_from_python(data))
-        if not self.files:
-            raise InputError(f"{self.path}: the data of this run came as Python objects; give evaluate its data")
-        check_unchanged(self.files)
-        table: Table = self._task.read(self.settings, None, self._task).test
+        table: Table = self.own_test_data()
         return table

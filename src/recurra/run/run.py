@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from recurra.data.partition import FileRecord
+from recurra.data.partition import FileRecord, check_unchanged
+from recurra.errors import InputError
 from recurra.html import html_table
 from recurra.run.certificate import certified
 from recurra.run.files import BASELINES
@@ -142,6 +143,18 @@ class Run(ABC):
             "certificate": certified(self.path).words,
             "data": [asdict(record) for record in self.files],
         }
+
+    def own_test_data(self) -> Any:
+        """The test data of the run, read again as `train` read them.
+
+        Raises:
+            InputError: the run's data came as Python objects.
+            DataError: a file is gone or has changed.
+        """
+        if not self.files:
+            raise InputError(f"{self.path}: the data of this run came as Python objects; give evaluate its data")
+        check_unchanged(self.files)
+        return self._task.read(self.settings, None, self._task).test
 
     def _baseline_scores(self, examples: Any) -> dict[str, float]:
         """What the run's plain methods come to, where it has some."""

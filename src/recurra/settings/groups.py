@@ -3,7 +3,9 @@
 Annotations are evaluated here, so that a group in another file can inherit the options.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
 
 from recurra.errors import SettingsError
 from recurra.settings.names import (
@@ -50,6 +52,29 @@ class SplitSettings:
                 found,
             )
         return found
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file that is named."""
+        return (*self.data, *(value for value in (self.valid, self.test) if as_fraction(value) is None))
+
+    @property
+    def names_data(self) -> bool:
+        """Whether files of training data are named."""
+        return bool(self.data)
+
+    def with_whole_paths(self, objects: bool = False) -> Self:
+        """Files by absolute path: a run is then the same from every working directory.
+
+        Args:
+            objects: whether the training data come as Python objects.
+        """
+
+        def whole(value: str) -> str:
+            return value if as_fraction(value) is not None else str(Path(value).absolute())
+
+        data = tuple(str(Path(path).absolute()) for path in self.data)
+        return replace(self, data=data, valid=whole(self.valid), test=whole(self.test))
 
 
 @dataclass(frozen=True, kw_only=True)

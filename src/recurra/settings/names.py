@@ -16,20 +16,24 @@ CellName = Literal[
 EngineName = Literal["auto", "loop", "fused", "scan", "attention", "native"]
 Initialization = Literal["orthogonal", "chrono", "torch"]
 PoolingName = Literal["last", "mean", "max", "attention"]
+AttentionName = Literal["additive", "dot", "general", "concat"]
+DecoderAttention = Literal["additive", "dot", "general", "concat", "none"]
 InputKind = Literal["auto", "text", "series", "vector"]
 Unit = Literal["word", "char", "bpe"]
 SymbolUnit = Literal["char", "byte", "bpe", "word"]
 ClassWeights = Literal["none", "balanced"]
+ForcingSchedule = Literal["constant", "linear", "inverse_sigmoid"]
+ForcingUnit = Literal["token", "sequence"]
 RegressionLoss = Literal["mse", "mae", "huber"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "plateau"]
 Precision = Literal["fp32", "bf16"]
 OnNonfinite = Literal["stop", "skip"]
 Progress = Literal["auto", "bar", "lines", "json", "none"]
-TaskName = Literal["classify", "regress", "tag", "model"]
+TaskName = Literal["classify", "regress", "tag", "model", "translate"]
 TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 Automatic = Literal["auto"]
-DemoName = Literal["digits", "hello", "languages", "cells"]
+DemoName = Literal["numbers", "digits", "hello", "languages", "cells"]
 LabName = Literal["vanishing-gradient", "memory", "cost"]
 
 UNIT_WORDS: dict[str, str] = {"word": "words", "char": "characters", "bpe": "subwords", "byte": "bytes"}
@@ -38,7 +42,7 @@ UNIT_WORDS: dict[str, str] = {"word": "words", "char": "characters", "bpe": "sub
 CELLS: tuple[str, ...] = get_args(CellName)
 POOLINGS: tuple[str, ...] = get_args(PoolingName)
 TASKS: tuple[str, ...] = get_args(TaskName)
-TASKS_TO_COME = ("translate", "forecast", "transcribe", "caption")
+TASKS_TO_COME = ("forecast", "transcribe", "caption")
 OTHER_WORDS = {  # what users of other tools call a task → what it is called here; without hyphens and blanks
     "sentiment": "classify", "classification": "classify", "classifier": "classify", "textclassification": "classify",
     "regression": "regress", "regressor": "regress",

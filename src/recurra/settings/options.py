@@ -10,13 +10,21 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from recurra.settings.names import check_task
-from recurra.settings.tasks import ClassifySettings, LanguageSettings, RegressSettings, TagSettings, TaskSettings
+from recurra.settings.tasks import (
+    ClassifySettings,
+    LanguageSettings,
+    RegressSettings,
+    TagSettings,
+    TaskSettings,
+    TranslateSettings,
+)
 
 SETTINGS: dict[str, type[TaskSettings]] = {
     "classify": ClassifySettings,
     "regress": RegressSettings,
     "tag": TagSettings,
     "model": LanguageSettings,
+    "translate": TranslateSettings,
 }
 
 

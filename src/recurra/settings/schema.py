@@ -45,7 +45,7 @@ def json_schema(task: str) -> dict[str, Any]:
 
 def _option(option: Option) -> dict[str, Any]:
     kind: dict[str, Any] = {"type": ["string", "number"]} if option.name in NUMBER_OR_FILE else _type(option.type)
-    if option.name == "cell":
+    if option.name in ("cell", "decoder_cell"):
         kind["pattern"] = "^(NAME)(, ?(NAME))*$".replace("NAME", "|".join(CELLS))
     default = list(option.default) if isinstance(option.default, tuple) else option.default
     shown = {} if default is None else {"default": default}  # TOML has no null: a setting not set is left out

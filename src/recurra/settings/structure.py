@@ -14,7 +14,7 @@ from recurra.settings.options import SETTINGS, Option, groups, options
 from recurra.settings.tasks import TaskSettings
 
 NUMBER_OR_FILE = ("valid", "test")  # a fraction may come as a number; the setting is text, as on the command line
-WITH_COMMAS = ("cell", "dilation")  # one a layer: a text with commas, and from Python also a list
+WITH_COMMAS = ("cell", "decoder_cell", "dilation")  # one a layer: a text with commas, and from Python also a list
 LARGEST_INTEGER = 2**63 - 1  # torch counts in 64 bits
 SHOWN_CHARACTERS = 60
 

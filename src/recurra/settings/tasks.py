@@ -22,6 +22,13 @@ from recurra.settings.language import (
 )
 from recurra.settings.names import ClassWeights, RegressionLoss
 from recurra.settings.tagging import TaggedSettings, TaggerSettings, TagOptions, TagTrainingSettings, TokenSettings
+from recurra.settings.translation import (
+    PairsSettings,
+    PairSymbolSettings,
+    TranslateOptions,
+    TranslateTrainingSettings,
+    TranslatorSettings,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,3 +133,14 @@ class LanguageSettings(TaskSettings):
     model: LanguageLayersSettings = field(default_factory=LanguageLayersSettings)
     training: LanguageTrainingSettings = field(default_factory=LanguageTrainingSettings)
     language: LanguageOptions = field(default_factory=LanguageOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateSettings(TaskSettings):
+    """Everything that makes a translator."""
+
+    data: PairsSettings = field(default_factory=PairsSettings)
+    text: PairSymbolSettings = field(default_factory=PairSymbolSettings)
+    model: TranslatorSettings = field(default_factory=TranslatorSettings)
+    training: TranslateTrainingSettings = field(default_factory=TranslateTrainingSettings)
+    translate: TranslateOptions = field(default_factory=TranslateOptions)

@@ -10,8 +10,16 @@ from recurra.tasks.tag_examples import TaggedExamples, TagScore
 from recurra.tasks.tag_training import TagTraining
 from recurra.tasks.task import Task, TaskTraining
 from recurra.tasks.training import ManyToOneTraining
+from recurra.tasks.translate import Translate, TranslateScore, Translation
+from recurra.tasks.translate_training import TranslateTraining
 
-TASKS: dict[str, type[Task]] = {"classify": Classify, "regress": Regress, "tag": Tag, "model": Model}
+TASKS: dict[str, type[Task]] = {
+    "classify": Classify,
+    "regress": Regress,
+    "tag": Tag,
+    "model": Model,
+    "translate": Translate,
+}
 
 __all__ = [
     "TASKS",
@@ -32,4 +40,8 @@ __all__ = [
     "TaggedExamples",
     "Task",
     "TaskTraining",
+    "Translate",
+    "TranslateScore",
+    "TranslateTraining",
+    "Translation",
 ]

@@ -240,6 +240,14 @@ class TaskTraining(ABC):
     def describe(self, indices: list[int]) -> str:
         """A batch in words, ending with "(the longest has N steps)"."""
 
+    def begin_step(self, step: int, total_steps: int) -> None:  # noqa: B027  most losses are the same at every step
+        """What a loss should know of where the training stands; called before each step.
+
+        Args:
+            step: optimiser steps already taken.
+            total_steps: those of the whole training, as the schedule of the learning rate counts them.
+        """
+
     def carried(self) -> dict[str, Tensor]:
         """What goes over from batch to batch, beside the weights: a state under truncated BPTT."""
         return {}

@@ -18,8 +18,8 @@ BEGUN = "config.toml"
 OWN = (
     # the order in which they go: without the first a folder is no run, without the last nothing at all
     SEALED, FOLDER, "model.safetensors", "baselines.json", "baselines.safetensors", "metrics.jsonl", "result.json",
-    "report.html", "README.md", "certificate.json", "plots", REFIT, "tensorboard", "wandb", "tokenizer.json",
-    "features.json", BEGUN,
+    "report.html", "README.md", "certificate.json", "plots", "explanations", REFIT, "tensorboard", "wandb",
+    "tokenizer.json", "features.json", BEGUN,
 )  # fmt: skip
 KILLED_START = {LOCK, "tokenizer.json", "features.json"}  # what may be there before BEGUN
 NOTHING_SAVED = "before anything was saved; give the same command again"

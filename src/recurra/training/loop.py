@@ -233,6 +233,7 @@ class Training:
             settings.schedule, state.step, self.schedule_steps, settings.warmup_steps, fraction, state.plateau.factor
         )
         batches = self._batches[state.position : state.position + settings.accumulate]
+        self.trainable.begin_step(state.step, self.schedule_steps)
         record = take_step(
             self.trainable, settings, self.optimiser, state.step, batches, settings.lr * factor, self.processes
         )

@@ -26,6 +26,10 @@ class Trainable(Protocol):
         """The batches of an epoch, as indices of examples: a pure function of (seed, epoch)."""
         ...
 
+    def begin_step(self, step: int, total_steps: int) -> None:
+        """Be told before each step how many were taken, and over how many the learning rate's schedule goes."""
+        ...
+
     def batch(self, indices: list[int], step_seed: int) -> Any:
         """A batch on the model's device, augmented by a pure function of the indices and `step_seed`.
 

@@ -47,7 +47,7 @@ def read_table(
         SettingsError: the format, the delimiter or the encoding is not known.
     """
     options = ReadOptions(delimiter, header, encoding)
-    _check_file(path)
+    check_file(path)
     reader = _reader(path, format)
     if is_gzip(path) and reader not in GZIP_READERS:
         raise DataError("is compressed within and cannot be read through gzip; inflate it first", path)
@@ -68,7 +68,12 @@ def _reader(path: Path, format: str | None) -> Callable[[Path, ReadOptions], Tab
     return READERS[suffix]
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Refuse what is no regular file with something in it.
+
+    Raises:
+        DataError: with the mend.
+    """
     try:
         if path.is_dir():
             raise DataError("is a folder; give a file", path)
@@ -83,4 +88,4 @@ def _check_file(path: Path) -> None:
         raise DataError("is empty; at least one row of data is expected", path)
 
 
-__all__ = ["READERS", "ReadOptions", "parse_line", "read_table", "table_from_python"]
+__all__ = ["READERS", "ReadOptions", "check_file", "parse_line", "read_table", "table_from_python"]

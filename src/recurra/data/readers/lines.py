@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Literal, cast
 
 from recurra.data.readers.options import ReadOptions
 from recurra.errors import DataError
@@ -24,8 +24,11 @@ def is_gzip(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-def read_lines(path: Path, options: ReadOptions) -> Iterator[str]:
-    """Lines with their line ends, `\\r` alone also being one.
+def read_lines(path: Path, options: ReadOptions, ends: Literal["", "\n"] = "") -> Iterator[str]:
+    """Lines with their line ends.
+
+    Args:
+        ends: "\\n": a newline alone ends a line; "": `\\r` alone does too.
 
     Raises:
         DataError: the file cannot be read, inflates beyond measure, or holds a byte or a NUL that is no text.
@@ -34,7 +37,7 @@ def read_lines(path: Path, options: ReadOptions) -> Iterator[str]:
         check_inflated_size(path)
     count = 0
     try:
-        with open_binary(path) as binary, io.TextIOWrapper(binary, encoding=options.codec, newline="") as text:
+        with open_binary(path) as binary, io.TextIOWrapper(binary, encoding=options.codec, newline=ends) as text:
             for line in text:
                 count += 1
                 if "\0" in line:
@@ -43,7 +46,7 @@ def read_lines(path: Path, options: ReadOptions) -> Iterator[str]:
                     )
                 yield line
     except UnicodeDecodeError as error:
-        raise _undecodable(error, path, count, options) from error
+        raise _undecodable(error, path, count, options, ends) from error
     except UnicodeError as error:
         raise DataError(f"is not {options.encoding} text ({error}); give its encoding", path) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -87,10 +90,12 @@ def broken_gzip(path: Path, error: Exception) -> DataError:
     return DataError(f"is not a whole gzip file ({error}); compress it again", path)
 
 
-def _undecodable(error: UnicodeDecodeError, path: Path, complete_lines: int, options: ReadOptions) -> DataError:
+def _undecodable(
+    error: UnicodeDecodeError, path: Path, complete_lines: int, options: ReadOptions, ends: str
+) -> DataError:
     # the decoder failed inside its current chunk: all lines before the chunk have been given out
     before = error.object[: error.start].decode(options.encoding, "replace")
-    line = complete_lines + len(re.findall("\r\n|\r|\n", before)) + 1
+    line = complete_lines + len(re.findall(ends or "\r\n|\r|\n", before)) + 1
     byte = error.object[error.start : error.start + 1]
     looks_utf16 = line == 1 and error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
     mend = "utf-16, by its first bytes" if looks_utf16 else "latin-1 or cp1252, say"
