@@ -10,6 +10,7 @@ from recurra.engines.native.arrangement import arrange
 from recurra.engines.native.chain import GRUChain, LSTMChain
 from recurra.engines.native.check import check_lengths, check_tensors
 from recurra.engines.native.library import SUFFIXES, why_absent
+from recurra.engines.native.operators import is_transformed, operate
 from recurra.errors import ShapeError
 from recurra.state import State
 
@@ -22,7 +23,7 @@ def why_not(cell: Cell) -> str | None:
     if cell.weight_hh.dtype not in SUFFIXES or cell.weight_hh.device.type != "cpu":
         weights = f"{cell.weight_hh.dtype} on {cell.weight_hh.device}"
         return f"the native kernels compute in float32 and float64 on the CPU, and the weights are {weights}"
-    return why_absent()
+    return None if torch.compiler.is_compiling() else why_absent()  # a compiler would trace the search for the file
 
 
 def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
@@ -47,16 +48,19 @@ def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -
     kind = LSTMState if isinstance(cell, LSTMCell) else GRUState
     if type(state) is not kind:
         raise ShapeError(f"{where}: the state is a {type(state).__name__}, expected {kind.__name__}")
-    leaves = {name: leaf.contiguous() for name, leaf in state._asdict().items()}
-    check_tensors(
-        where, cell.weight_hh.dtype, {name: (leaf, (rows, cell.hidden_size)) for name, leaf in leaves.items()}
-    )
+    weight, bias = cell.weight_hh.contiguous(), cell.bias_hh.contiguous()
+    if torch.compiler.is_compiling() or is_transformed():  # the operator checks when it runs
+        projected = cell.project(x.transpose(0, 1)).to(weight.dtype).contiguous()
+        leaves = [leaf.contiguous() for leaf in state]
+        outputs, ends = operate(type(cell).__name__, projected, leaves, [weight, bias], lengths)
+        return outputs.transpose(0, 1), kind(*ends)
+    named = {name: leaf.contiguous() for name, leaf in state._asdict().items()}
+    check_tensors(where, cell.weight_hh.dtype, {name: (leaf, (rows, cell.hidden_size)) for name, leaf in named.items()})
     if lengths is not None:
         check_lengths(where, lengths, rows, steps)
     arranged = arrange(lengths, rows, steps)
-    weight, bias = cell.weight_hh.contiguous(), cell.bias_hh.contiguous()
     inputs = cell.project(arranged.packed(x)).to(weight.dtype)  # autocast may give it in a shorter one
-    begin = [arranged.sorted(leaf) for leaf in leaves.values()]
+    begin = [arranged.sorted(leaf) for leaf in named.values()]
     keep = torch.is_grad_enabled() and any(one.requires_grad for one in (inputs, *begin, weight, bias))
     chain = LSTMChain if isinstance(cell, LSTMCell) else GRUChain
     outputs, *ends = chain.apply(inputs, *begin, weight, bias, arranged, keep)  # type: ignore[no-untyped-call]
