@@ -151,10 +151,9 @@ def test_several_threads_at_once_get_their_own_answers(library: Library) -> None
     assert found == {number: [True] * 5 for number in range(4)}
 
 
-def test_it_runs_where_it_is_asked_for_and_auto_leaves_it(library: Library) -> None:
+def test_it_runs_where_it_is_asked_for(library: Library) -> None:
     cell = CELLS["gru"](2, 2)
     assert select_engine("native", cell) == "native"
-    assert select_engine("auto", cell) == "fused"
 
 
 def test_what_it_cannot_run_is_refused_by_name(library: Library) -> None:

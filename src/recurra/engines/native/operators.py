@@ -97,7 +97,7 @@ def chain_backward(
     given: Tensor,
     given_ends: Sequence[Tensor],
 ) -> list[Tensor]:
-    """The gradients of the projected input, of the leaves of the state and of the weights, from those of the outputs."""
+    """The gradients of the projected input, of the state's leaves and of the weights, from those of the outputs."""
     one, rows = _chain(cell), _rows(cell, outputs, lengths)
     leaves, packed = [rows.sorted(leaf) for leaf in state], _packed(outputs, rows)
     record = _Record()
