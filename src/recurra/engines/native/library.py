@@ -14,7 +14,7 @@ import torch
 from recurra.errors import SettingsError
 
 PATH = Path(__file__).with_name("_recurra_native.so")
-INTERFACE = 1
+INTERFACE = 2
 """What this Python expects of `recurra_interface`; both go up with every change of a signature."""
 
 LEVELS = ("portable", "AVX2", "AVX-512")
@@ -32,7 +32,7 @@ MEND = (
 class Sequences(ctypes.Structure):
     """`Sequences` of kernels.hpp: rows sorted by length, their steps one after the other."""
 
-    _fields_ = (("rows", c_int64), ("steps", c_int64), ("hidden_size", c_int64), ("active", c_void_p))
+    _fields_ = (("rows", c_int64), ("steps", c_int64), ("hidden_size", c_int64), ("active", c_void_p), ("threads", c_int64))
 
 
 class Step(ctypes.Structure):
