@@ -40,7 +40,7 @@ const Kernels<double>& of<double>(const Unit& unit) {
 #define RECURRA_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Goes up with every change of what follows; `library.py` refuses another.
-RECURRA_EXPORT int recurra_interface() { return 2; }
+RECURRA_EXPORT int recurra_interface() { return 3; }
 
 RECURRA_EXPORT int recurra_best_level() { return best(); }
 
@@ -49,6 +49,14 @@ RECURRA_EXPORT int recurra_best_level() { return best(); }
   RECURRA_EXPORT void recurra_pack_gates_##suffix(int level, const T* weights, const T* bias, int64_t gates,           \
                                                   int64_t hidden_size, int64_t columns, T* packed) {                   \
     of<T>(unit_of(level)).pack_gates(weights, bias, gates, hidden_size, columns, packed);                              \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_pack_rows_##suffix(int level, const T* weights, int64_t read, int64_t given,             \
+                                                 T* packed) {                                                          \
+    of<T>(unit_of(level)).pack_rows(weights, read, given, packed);                                                     \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_pack_columns_##suffix(int level, const T* weights, int64_t read, int64_t given,          \
+                                                    T* packed) {                                                       \
+    of<T>(unit_of(level)).pack_columns(weights, read, given, packed);                                                  \
   }                                                                                                                    \
   RECURRA_EXPORT void recurra_gru_forward_##suffix(int level, const Sequences* s, const T* inputs, const T* weights,   \
                                                    const T* bias, const T* hidden, T* packed, T* outputs, T* ends,     \
@@ -94,5 +102,16 @@ RECURRA_EXPORT int recurra_best_level() { return best(); }
     of<T>(unit_of(level)).step(s, x, y);                                                                               \
   }
 
+// `weights`: multiplications a row and step.
+#define RECURRA_CHAIN_OF(name, T, suffix)                                                                              \
+  RECURRA_EXPORT void recurra_##name##_##suffix(int level, const Sequences* s, int64_t weights, void* const* places) { \
+    const Chain chain = of<T>(unit_of(level)).name;                                                                    \
+    in_shares(*s, weights, [&](Share share) { chain(*s, share, places); });                                            \
+  }
+#define RECURRA_CHAIN(name)          \
+  RECURRA_CHAIN_OF(name, float, f32) \
+  RECURRA_CHAIN_OF(name, double, f64)
+
+RECURRA_CHAINS(RECURRA_CHAIN)
 RECURRA_KERNELS(float, f32)
 RECURRA_KERNELS(double, f64)

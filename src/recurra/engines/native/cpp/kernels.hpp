@@ -3,12 +3,15 @@
 
 #include <cstdint>
 
+#include "chains.hpp"
+
 // Rows sorted by length, longest first, their steps one after the other: step t holds the first active[t] rows, and
-// N = Σ active[t]. Every pointer is to numbers without gaps. threads: as many may work on them.
+// N = Σ active[t]. Every pointer is to numbers without gaps. threads: as many may work on them. read_size: of the hidden
+// state where it is another than hidden_size.
 struct Sequences {
   int64_t rows, steps, hidden_size;
   const int64_t* active;
-  int64_t threads;
+  int64_t threads, read_size;
 };
 
 // The rows first … last − 1 of the sequences: what one call of a kernel computes. Kernels get pointers to all rows.
@@ -23,6 +26,9 @@ struct Step {
   void *hidden, *cell;
 };
 
+// A chain of chains.hpp, its pointers in an array.
+using Chain = void (*)(const Sequences&, Share, void* const*);
+
 template <typename T>
 struct Kernels {
   int64_t lanes;
@@ -33,6 +39,10 @@ struct Kernels {
   void (*lstm_forward)(const Sequences&, Share, const T*, const T*, const T*, T*, T*, T*, T*);
   void (*lstm_backward)(const Sequences&, Share, const T*, const T*, const T*, const T*, T*, T*, T*);
   void (*step)(const Step*, const T*, T*);
+  void (*pack_rows)(const T*, int64_t, int64_t, T*);
+#define RECURRA_CHAIN(name) Chain name;
+  RECURRA_CHAINS(RECURRA_CHAIN)
+#undef RECURRA_CHAIN
 };
 
 struct Unit {
