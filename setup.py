@@ -15,6 +15,7 @@ from setuptools.command.build_ext import build_ext
 HERE = "src/recurra/engines/native/cpp/"
 UNITS = {  # file → what it may use of the processor; chosen among when the library runs
     "interface.cpp": [],
+    "threads.cpp": [],
     "portable.cpp": [],
     "avx2.cpp": ["-mavx2", "-mfma"],
     "avx512.cpp": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"],
@@ -39,7 +40,7 @@ class BuildLibrary(build_ext):
             objects += self.compiler.compile(
                 [source], output_dir=self.build_temp, extra_postargs=flags, depends=ext.depends
             )
-        self.compiler.link_shared_object(objects, str(path), target_lang="c++")
+        self.compiler.link_shared_object(objects, str(path), target_lang="c++", extra_postargs=["-pthread"])
 
 
 class AnyPython(bdist_wheel):

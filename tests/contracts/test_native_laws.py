@@ -21,7 +21,19 @@ ROWS = [
     {**PLAIN, "cell": "lstm", "num_layers": 2, "learned_state": True, "dtype": torch.float32},
     {**PLAIN, "cell": "gru", "num_layers": 2, "bidirectional": True, "weight_dropout": 0.4},
     {**PLAIN, "cell": "lstm", "bidirectional": True, "dilation": 3},
+    {**PLAIN, "cell": "rnn", "bidirectional": True, "learned_state": True},
+    {**PLAIN, "cell": "indrnn", "num_layers": 2},
+    {**PLAIN, "cell": "lstm_peephole", "weight_dropout": 0.4},
+    {**PLAIN, "cell": "lstm_projection", "bidirectional": True, "num_layers": 2},
+    {**PLAIN, "cell": "lstm_layernorm", "bidirectional": True},
+    {**PLAIN, "cell": "gru_layernorm", "learned_state": True},
+    {**PLAIN, "cell": "mingru", "bidirectional": True, "num_layers": 2},
+    {**PLAIN, "cell": "minlstm", "learned_state": True},
 ]
+IDS = [
+    "gru", "lstm", "both-ways", "dilated", "rnn", "indrnn", "peephole", "projection", "lstm-normalised",
+    "gru-normalised", "mingru", "minlstm",
+]  # fmt: skip
 LAWS = (
     "chunks_equal_whole", "padding_is_never_read", "a_batch_row_equals_the_row_alone", "packed_equals_padded",
     "left_padding_equals_right", "later_inputs_change_no_earlier_output", "length_zero_keeps_the_state",
@@ -60,9 +72,9 @@ def test_every_law_is_here() -> None:
 
 
 @pytest.mark.skipif(why_absent() is not None, reason=f"no native engine: {why_absent()}")
-@pytest.mark.parametrize("row", ROWS, ids=["gru", "lstm", "both-ways", "dilated"])
+@pytest.mark.parametrize("row", ROWS, ids=IDS)
 @pytest.mark.parametrize("law", LAWS)
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(rows=st.integers(1, 4), steps=st.integers(1, 8), seed=st.integers(0, 2**20))
 def test_the_native_engine_holds(law: str, row: dict[str, Any], rows: int, steps: int, seed: int) -> None:
     one_way = law in ("steps_equal_whole", "chunks_equal_whole", "later_inputs_change_no_earlier_output")

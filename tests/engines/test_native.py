@@ -159,9 +159,9 @@ def test_it_runs_where_it_is_asked_for(library: Library) -> None:
 def test_what_it_cannot_run_is_refused_by_name(library: Library) -> None:
     x = torch.randn(2, 3, 3)
     with pytest.raises(
-        SettingsError, match="engine 'native' cannot run this layer: there is no native kernel for Elman"
+        SettingsError, match="engine 'native' cannot run this layer: there is no native kernel for Coupled"
     ):
-        Recurrent("rnn", 3, 4, engine="native")(x)
+        Recurrent("lstm_coupled", 3, 4, engine="native")(x)
     with pytest.raises(SettingsError, match=r"native.*no zoneout; give engine 'auto' or 'loop'"):
         Recurrent("gru", 3, 4, engine="native", zoneout=0.1)(x)
     with pytest.raises(SettingsError, match=r"native.*no dropout inside the recurrence"):

@@ -8,12 +8,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from recurra.cells import CELLS
 from recurra.engines.native import operators
+from recurra.engines.native.kernels import _KERNELS, SCAN, kernel_of
 from recurra.engines.native.library import Library
 from recurra.errors import SettingsError
 from recurra.nn import Recurrent
 
 KINDS = ("gru", "lstm")
+CHAINS = [
+    *KINDS, "rnn", "rnn_relu", "indrnn", "lstm_peephole", "lstm_projection", "gru_layernorm", "lstm_layernorm", "mingru",
+]  # fmt: skip
 LENGTHS = (None, torch.tensor([6, 0, 3, 2]))
 
 
@@ -34,13 +39,14 @@ def drawn_input() -> Tensor:
 
 
 def arguments(kind: str, keep: bool = True) -> tuple[str, Tensor, list[Tensor], list[Tensor]]:
-    """Of the operator, for 4 rows and 6 steps: the cell's name, projected input, state and weights."""
+    """Of the operator, for 4 rows and 6 steps: the chain's name, projected input, state and weights."""
     cell = drawn(kind).layers[0][0].cell
-    width = cell.weight_hh.shape[0]
-    inputs = torch.randn(6, 4, width, dtype=torch.float64, requires_grad=keep)
-    state = [torch.randn(4, 5, dtype=torch.float64, requires_grad=keep) for _ in cell.initial_state(4)]
-    weights = [one.detach().clone().requires_grad_(keep) for one in (cell.weight_hh, cell.bias_hh)]
-    return type(cell).__name__, inputs, state, weights
+    kernel = kernel_of(cell)
+    assert kernel is not None
+    inputs = kernel.project(cell, torch.randn(6, 4, 3, dtype=torch.float64)).detach().requires_grad_(keep)
+    state = [torch.randn_like(leaf).requires_grad_(keep) for leaf in cell.initial_state(4)]
+    weights = [one.detach().clone().requires_grad_(keep) for one in kernel.weights(cell)]
+    return kernel.chain.__name__, inputs, state, weights
 
 
 def gradients(layer: nn.Module, x: Tensor, outputs: Tensor) -> tuple[Tensor, ...]:
@@ -49,7 +55,7 @@ def gradients(layer: nn.Module, x: Tensor, outputs: Tensor) -> tuple[Tensor, ...
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=["equal", "ragged"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CHAINS)
 def test_the_operators_keep_torchs_rules(library: Library, kind: str, lengths: Tensor | None) -> None:
     rules = ("test_schema", "test_autograd_registration", "test_faketensor")
     torch.library.opcheck(operators.chain, (*arguments(kind), lengths, True), test_utils=rules)
@@ -61,7 +67,7 @@ def test_the_operators_keep_torchs_rules(library: Library, kind: str, lengths: T
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=["equal", "ragged"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CHAINS)
 def test_gradients_of_the_operator_are_those_of_finite_differences(
     library: Library, kind: str, lengths: Tensor | None
 ) -> None:
@@ -76,7 +82,7 @@ def test_gradients_of_the_operator_are_those_of_finite_differences(
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=["equal", "ragged"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "lstm_layernorm", "mingru"])
 def test_a_compiled_layer_gives_the_eager_numbers_in_one_graph(
     library: Library, kind: str, lengths: Tensor | None
 ) -> None:
@@ -89,6 +95,11 @@ def test_a_compiled_layer_gives_the_eager_numbers_in_one_graph(
     torch.testing.assert_close(compiled, eager)
     for found, expected in zip(gradients(layer, x, compiled), gradients(layer, x, eager), strict=True):
         torch.testing.assert_close(found, expected)
+
+
+def test_every_kernel_has_its_operator() -> None:
+    kernels = [SCAN, *_KERNELS.values(), *(kernel_of(CELLS[name](2, 2)) for name in ("rnn", "rnn_relu"))]
+    assert {kernel.chain.__name__ for kernel in kernels if kernel} == set(operators.CHAINS)
 
 
 def test_wrong_lengths_are_refused_when_a_compiled_layer_runs(library: Library) -> None:
@@ -189,5 +200,5 @@ def test_a_chain_traced_without_gradients_says_so(library: Library) -> None:
 
 def test_an_unknown_chain_is_refused_by_name(library: Library) -> None:
     _, inputs, state, weights = arguments("gru")
-    with pytest.raises(SettingsError, match="there is no chain for 'Elman', expected one of GRUCell, LSTMCell"):
+    with pytest.raises(SettingsError, match="there is no chain for 'Elman', expected one of GRUChain, LSTMChain"):
         operators.chain("Elman", inputs, state, weights, None, False)

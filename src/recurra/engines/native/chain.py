@@ -6,40 +6,21 @@ one matrix product each. Both are torch's.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
+from recurra.engines.native.calling import FirstOrder, refuse_second_derivatives
 from recurra.engines.native.check import check_tensors
 from recurra.engines.native.library import Library, Sequences, load
-from recurra.errors import SettingsError
 
 KEPT = {3: 4, 4: 5}
 """Numbers a unit and step that backward needs, by the count of gates: r, z, n, U_n·h + c_n; i, f, g, o, c'."""
 
 
-def _refuse_second_derivatives() -> None:
-    """A backward that is to be differentiated again (create_graph=True) would be taken for a constant."""
-    if torch.is_grad_enabled():
-        refuse_second_derivatives()
-
-
-def refuse_second_derivatives() -> NoReturn:
-    """What the engine says of a gradient's gradient."""
-    raise SettingsError(
-        "the native engine gives first derivatives only, and a second one is asked for (create_graph=True asks for "
-        "it too); give engine 'loop'"
-    )
-
-
-def refuse_forward_mode(ctx: Any, *tangents: Any) -> NoReturn:
-    """What it says of forward-mode derivatives."""
-    raise SettingsError("the native engine has no forward-mode derivatives (jvp); give engine 'loop'")
-
-
-class GRUChain(torch.autograd.Function):
+class GRUChain(FirstOrder):
     """(W·x + b [N, 3·H], hidden [B, H], weight_hh, bias_hh) → outputs [N, H], ends [B, H]."""
 
     @staticmethod
@@ -59,7 +40,7 @@ class GRUChain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
-        _refuse_second_derivatives()
+        refuse_second_derivatives()
         hidden, weight, outputs, kept = ctx.saved_tensors
         given, carried = given.contiguous(), given_ends.clone(memory_format=torch.contiguous_format)
         shape = (outputs.shape[0], weight.shape[0])
@@ -75,10 +56,8 @@ class GRUChain(torch.autograd.Function):
         to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[2] else None
         return to_inputs, carried, to_weight, to_products.sum(0), None, None
 
-    jvp = staticmethod(refuse_forward_mode)
 
-
-class LSTMChain(torch.autograd.Function):
+class LSTMChain(FirstOrder):
     """(W·x + b [N, 4·H], hidden and cell [B, H], weight_hh, bias_hh) → outputs [N, H], their ends and the cells'."""
 
     @staticmethod
@@ -110,7 +89,7 @@ class LSTMChain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
-        _refuse_second_derivatives()
+        refuse_second_derivatives()
         hidden, cell, weight, outputs, kept = ctx.saved_tensors
         given = given.contiguous()
         carried, cells = (one.clone(memory_format=torch.contiguous_format) for one in (given_ends, given_cells))
@@ -126,8 +105,6 @@ class LSTMChain(torch.autograd.Function):
         )
         to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
         return to_inputs, carried, cells, to_weight, to_inputs.sum(0), None, None
-
-    jvp = staticmethod(refuse_forward_mode)
 
 
 def _begin(
@@ -150,7 +127,9 @@ def _begin(
 
 
 def _sequences(rows: Arrangement, hidden: Tensor) -> Sequences:
-    return Sequences(hidden.shape[0], len(rows.active), hidden.shape[1], rows.active.data_ptr())
+    return Sequences(
+        hidden.shape[0], len(rows.active), hidden.shape[1], rows.active.data_ptr(), torch.get_num_threads()
+    )
 
 
 def _gradients(

@@ -14,7 +14,7 @@ import torch
 from recurra.errors import SettingsError
 
 PATH = Path(__file__).with_name("_recurra_native.so")
-INTERFACE = 1
+INTERFACE = 3
 """What this Python expects of `recurra_interface`; both go up with every change of a signature."""
 
 LEVELS = ("portable", "AVX2", "AVX-512")
@@ -22,6 +22,18 @@ LEVELS = ("portable", "AVX2", "AVX-512")
 
 SUFFIXES = {torch.float32: "f32", torch.float64: "f64"}
 """The dtypes that it computes in, and how its functions end."""
+
+CHAINS = (
+    "rnn_tanh",
+    "rnn_relu",
+    "indrnn",
+    "lstm_peephole",
+    "lstm_layernorm",
+    "gru_layernorm",
+    "lstm_projection",
+    "scan",
+)
+"""The chains of chains.hpp, each forward and backward."""
 
 MEND = (
     "install recurra again where a C++17 compiler, GCC or Clang, is found: "
@@ -32,7 +44,14 @@ MEND = (
 class Sequences(ctypes.Structure):
     """`Sequences` of kernels.hpp: rows sorted by length, their steps one after the other."""
 
-    _fields_ = (("rows", c_int64), ("steps", c_int64), ("hidden_size", c_int64), ("active", c_void_p))
+    _fields_ = (
+        ("rows", c_int64),
+        ("steps", c_int64),
+        ("hidden_size", c_int64),
+        ("active", c_void_p),
+        ("threads", c_int64),
+        ("read_size", c_int64),
+    )
 
 
 class Step(ctypes.Structure):
@@ -79,6 +98,13 @@ class Library:
             function = getattr(self.functions, f"recurra_{name}_{suffix}")
             function.restype = None
             function.argtypes = [c_int, POINTER(Sequences), *[c_void_p] * count]
+        for name in CHAINS:
+            for way in ("forward", "backward"):
+                function = getattr(self.functions, f"recurra_{name}_{way}_{suffix}")
+                function.restype, function.argtypes = None, [c_int, POINTER(Sequences), c_int64, c_void_p]
+        for name in ("pack_rows", "pack_columns"):
+            function = getattr(self.functions, f"recurra_{name}_{suffix}")
+            function.restype, function.argtypes = None, [c_int, c_void_p, c_int64, c_int64, c_void_p]
         pack = getattr(self.functions, f"recurra_pack_gates_{suffix}")
         pack.argtypes = [c_int, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p]
         lanes = getattr(self.functions, f"recurra_lanes_{suffix}")

@@ -16,29 +16,51 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement, arrange
-from recurra.engines.native.chain import KEPT, GRUChain, LSTMChain, refuse_forward_mode, refuse_second_derivatives
+from recurra.engines.native.calling import SECOND, FirstOrder
+from recurra.engines.native.chain import KEPT, GRUChain, LSTMChain
+from recurra.engines.native.chain_gru_layernorm import LayerNormGRUChain
+from recurra.engines.native.chain_indrnn import IndRNNChain
+from recurra.engines.native.chain_lstm_layernorm import LayerNormLSTMChain
+from recurra.engines.native.chain_peephole import PeepholeChain
+from recurra.engines.native.chain_projection import ProjectionChain
+from recurra.engines.native.chain_rnn import RectifiedChain, TanhChain
+from recurra.engines.native.chain_scan import ScanChain
 from recurra.engines.native.check import check_lengths
 from recurra.errors import SettingsError, ShapeError
 
 
 class Chain(NamedTuple):
-    """How an operator calls a chain of `chain.py` or of its neighbours.
+    """What an operator must know of a chain beside its function.
 
-    function: takes the projected input, the leaves of the state, the weights, the arrangement and whether to keep.
-    kept: numbers a unit and step that it keeps for backward. saved: what its backward reads, in its order, from state,
-    weights, outputs and kept.
+    kept: numbers a step that it keeps for backward, from the weights and the width of the projected input.
+    saved: how many of the weights its backward reads.
     """
 
     function: Any
-    kept: int
-    saved: Callable[[Sequence[Tensor], Sequence[Tensor], Tensor, Tensor], tuple[Tensor, ...]]
+    kept: Callable[[Sequence[Tensor], int], int]
+    saved: int
+
+
+def _of_all_weights(function: Any, weights: int) -> Chain:
+    return Chain(function, lambda given, width: sum(function.kept(given[0])), weights)
 
 
 CHAINS = {
-    "GRUCell": Chain(GRUChain, KEPT[3], lambda state, weights, outputs, kept: (*state, weights[0], outputs, kept)),
-    "LSTMCell": Chain(LSTMChain, KEPT[4], lambda state, weights, outputs, kept: (*state, weights[0], outputs, kept)),
+    one.function.__name__: one
+    for one in (
+        Chain(GRUChain, lambda weights, width: KEPT[3] * weights[0].shape[1], 1),
+        Chain(LSTMChain, lambda weights, width: KEPT[4] * weights[0].shape[1], 1),
+        Chain(TanhChain, lambda weights, width: 0, 1),
+        Chain(RectifiedChain, lambda weights, width: 0, 1),
+        Chain(IndRNNChain, lambda weights, width: 0, 1),
+        Chain(ScanChain, lambda weights, width: width, 0),
+        _of_all_weights(PeepholeChain, 2),
+        _of_all_weights(ProjectionChain, 2),
+        _of_all_weights(LayerNormGRUChain, 3),
+        _of_all_weights(LayerNormLSTMChain, 4),
+    )
 }
-"""By the name of the cell's class."""
+"""By the name of their functions."""
 
 
 class _Record:
@@ -59,7 +81,7 @@ def chain(
     """A cell along time.
 
     Args:
-        cell: of CHAINS.
+        cell: of CHAINS, a name.
         inputs: projected, time first [T, B, gates · H].
         state: its leaves before the first step, [B, H] each.
         weights: as the chain takes them.
@@ -83,7 +105,7 @@ def _(
 ) -> list[Tensor]:
     steps, rows, size = inputs.shape[0], inputs.shape[1], state[0].shape[1]
     found = [inputs.new_empty(steps, rows, size), *(leaf.new_empty(leaf.shape) for leaf in state)]
-    return [*found, inputs.new_empty(steps * rows, _chain(cell).kept * size)] if keep else found
+    return [*found, inputs.new_empty(steps * rows, _chain(cell).kept(weights, inputs.shape[2]))] if keep else found
 
 
 @torch.library.custom_op("recurra::chain_backward", mutates_args=())
@@ -102,7 +124,7 @@ def chain_backward(
     leaves, packed = [rows.sorted(leaf) for leaf in state], _packed(outputs, rows)
     record = _Record()
     record.rows, record.needs_input_grad = rows, (True,) * (3 + len(state) + len(weights))
-    record.saved_tensors = one.saved(leaves, weights, packed, kept[: len(packed)])
+    record.saved_tensors = (*leaves, *weights[: one.saved], packed, kept[: len(packed)])
     with torch.no_grad():
         found = one.function.backward(record, _packed(given, rows), *(rows.sorted(end) for end in given_ends))
     to_inputs, *rest = found[: 1 + len(state) + len(weights)]
@@ -121,7 +143,8 @@ def _(
     given: Tensor,
     given_ends: Sequence[Tensor],
 ) -> list[Tensor]:
-    to_inputs = given.new_empty(given.shape[0], given.shape[1], weights[0].shape[0])
+    width = weights[0].shape[0] if weights else kept.shape[1]  # a scan keeps its input
+    to_inputs = given.new_empty(given.shape[0], given.shape[1], width)
     return [to_inputs, *(one.new_empty(one.shape) for one in (*state, *weights))]
 
 
@@ -143,7 +166,7 @@ def _differentiate(ctx: Any, given: Sequence[Tensor]) -> tuple[Any, ...]:
 
 
 def _refuse(ctx: Any, given: Sequence[Tensor]) -> Any:
-    refuse_second_derivatives()
+    raise SettingsError(SECOND)
 
 
 chain.register_autograd(_differentiate, setup_context=_save)
@@ -170,7 +193,7 @@ chain.register_vmap(partial(_each, chain))
 chain_backward.register_vmap(partial(_each, chain_backward))
 
 
-class _TransformedBackward(torch.autograd.Function):
+class _TransformedBackward(FirstOrder):
     """The backward operator for torch.func."""
 
     generate_vmap_rule = True
@@ -201,7 +224,7 @@ class _TransformedBackward(torch.autograd.Function):
         return _refuse(ctx, given)
 
 
-class _Transformed(torch.autograd.Function):
+class _Transformed(FirstOrder):
     """The operator for torch.func, which asks of autograd's functions what an operator's registration does not give."""
 
     generate_vmap_rule = True
@@ -224,8 +247,6 @@ class _Transformed(torch.autograd.Function):
             ctx.cell, ctx.leaves, weights, lengths, outputs, kept, given[0], *tensors, *given[1:-1]
         )
         return None, None, None, *found
-
-    jvp = staticmethod(refuse_forward_mode)
 
 
 def operate(
@@ -289,7 +310,7 @@ def _filled(kept: Tensor | None, inputs: Tensor) -> Tensor:
     assert kept is not None
     count = inputs.shape[0] * inputs.shape[1]
     if len(kept) == count:
-        return kept
+        return kept.clone() if kept.data_ptr() == inputs.data_ptr() else kept  # what is given may not be what was taken
     whole = kept.new_zeros(count, kept.shape[1])
     whole[: len(kept)] = kept
     return whole

@@ -7,7 +7,7 @@ import ctypes
 import torch
 from torch import Tensor
 
-from recurra.cells import Cell, GatedCell, GRUState, LSTMState
+from recurra.cells import Cell, GatedCell, GRUCell, GRUState, LSTMCell, LSTMState
 from recurra.engines.native.check import check_tensors
 from recurra.engines.native.engine import why_not
 from recurra.engines.native.library import Step, load
@@ -33,7 +33,8 @@ class Stepper:
     """
 
     def __init__(self, cell: Cell, batch_size: int = 1) -> None:
-        reason = why_not(cell)
+        known = type(cell) in (GRUCell, LSTMCell)
+        reason = why_not(cell) if known else f"there is no native kernel for a step of {type(cell).__name__}"
         if reason is not None:
             raise SettingsError(f"Stepper: {reason}; step the cell itself")
         if batch_size < 1:

@@ -2,7 +2,7 @@
 
 template <typename T>
 struct GRURows {
-  Sequences s;
+  int64_t H;
   const T *inputs, *packed, *before;  // of this step: [rows, 3·H], one block of weights, the hidden states before it
   T *after, *kept;                    // the hidden states after it; r, z, n and U_n·h + c_n [rows, 4·H], or null
   int64_t unit, wide;                 // the block's first unit, and how many it has
@@ -10,7 +10,6 @@ struct GRURows {
   template <int R>
   void rows(int64_t first) const {
     constexpr int64_t lanes = Width<T>::lanes;
-    const int64_t H = s.hidden_size;
     Lanes<T> sums[R][3];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -38,21 +37,21 @@ struct GRURows {
 };
 
 template <typename T>
-void gru_forward(Sequences s, const T* inputs, const T* weights, const T* bias, const T* hidden, T* packed, T* outputs,
+void gru_forward(const Sequences& s, Share share, const T* inputs, const T* packed, const T* hidden, T* outputs,
                  T* ends, T* kept) {
   constexpr int64_t lanes = Width<T>::lanes;
   const int64_t H = s.hidden_size;
-  pack_gates(weights, bias, 3, H, H, packed);
-  memcpy(ends, hidden, s.rows * H * sizeof(T));
+  keep_ends(hidden, ends, share.first, share.last, H);
   const T* before = hidden;
   for (int64_t t = 0; t < s.steps; ++t) {
-    const int64_t active = s.active[t], still = t + 1 < s.steps ? s.active[t + 1] : 0;
+    const int64_t active = s.active[t], last = last_of(s, share, t);
+    if (last == share.first) break;
     const T* block = packed;
     for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + H) * 3 * lanes) {
       const int64_t wide = H - unit < lanes ? H - unit : lanes;
-      in_tiles<tallest<3>()>(GRURows<T>{s, inputs, block, before, outputs, kept, unit, wide}, 0, active);
+      in_tiles<tallest<3>()>(GRURows<T>{H, inputs, block, before, outputs, kept, unit, wide}, share.first, last);
     }
-    keep_ends(outputs, ends, still, active, H);
+    keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
     before = outputs;
     inputs += active * 3 * H;
     outputs += active * H;
@@ -63,18 +62,17 @@ void gru_forward(Sequences s, const T* inputs, const T* weights, const T* bias, 
 // From the gradients of outputs [N, H] and ends [rows, H] to those of W·x + b and of U·h + c, both [N, 3·H]; `carried`
 // holds the gradients of the ends at first and of the initial states at last.
 template <typename T>
-void gru_backward(Sequences s, const T* weights, const T* hidden, const T* outputs, const T* kept, const T* given,
-                  T* packed, T* carried, T* to_inputs, T* to_products) {
+void gru_backward(const Sequences& s, Share share, const T* packed, const T* hidden, const T* outputs, const T* kept,
+                  const T* given, T* carried, T* to_inputs, T* to_products) {
   constexpr int64_t lanes = Width<T>::lanes;
   const int64_t H = s.hidden_size;
-  pack_columns(weights, 3 * H, H, packed);
   int64_t start = 0;
   for (int64_t t = 0; t < s.steps; ++t) start += s.active[t];
   for (int64_t t = s.steps - 1; t >= 0; --t) {
-    const int64_t active = s.active[t];
-    start -= active;
+    const int64_t last = last_of(s, share, t);
+    start -= s.active[t];
     const T* before = t == 0 ? hidden : outputs + (start - s.active[t - 1]) * H;
-    for (int64_t row = 0; row < active; ++row) {
+    for (int64_t row = share.first; row < last; ++row) {
       const int64_t at = start + row;
       for (int64_t unit = 0; unit < H; unit += lanes) {
         const int64_t wide = H - unit < lanes ? H - unit : lanes;
@@ -94,6 +92,6 @@ void gru_backward(Sequences s, const T* weights, const T* hidden, const T* outpu
         store(carried + row * H + unit, d * z, wide);
       }
     }
-    add_columns(to_products + start * 3 * H, packed, carried, active, 3 * H, H);
+    add_columns(to_products + start * 3 * H, packed, carried, share.first, last, 3 * H, H);
   }
 }

@@ -1,5 +1,6 @@
 // The plain C interface. Nothing is checked here: `check.py` stands before every call.
 #include "kernels.hpp"
+#include "shares.hpp"
 
 namespace {
 // 0 portable, 1 AVX2, 2 AVX-512: the best that this processor has.
@@ -39,7 +40,7 @@ const Kernels<double>& of<double>(const Unit& unit) {
 #define RECURRA_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Goes up with every change of what follows; `library.py` refuses another.
-RECURRA_EXPORT int recurra_interface() { return 1; }
+RECURRA_EXPORT int recurra_interface() { return 3; }
 
 RECURRA_EXPORT int recurra_best_level() { return best(); }
 
@@ -49,30 +50,68 @@ RECURRA_EXPORT int recurra_best_level() { return best(); }
                                                   int64_t hidden_size, int64_t columns, T* packed) {                   \
     of<T>(unit_of(level)).pack_gates(weights, bias, gates, hidden_size, columns, packed);                              \
   }                                                                                                                    \
+  RECURRA_EXPORT void recurra_pack_rows_##suffix(int level, const T* weights, int64_t read, int64_t given,             \
+                                                 T* packed) {                                                          \
+    of<T>(unit_of(level)).pack_rows(weights, read, given, packed);                                                     \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_pack_columns_##suffix(int level, const T* weights, int64_t read, int64_t given,          \
+                                                    T* packed) {                                                       \
+    of<T>(unit_of(level)).pack_columns(weights, read, given, packed);                                                  \
+  }                                                                                                                    \
   RECURRA_EXPORT void recurra_gru_forward_##suffix(int level, const Sequences* s, const T* inputs, const T* weights,   \
                                                    const T* bias, const T* hidden, T* packed, T* outputs, T* ends,     \
                                                    T* kept) {                                                          \
-    of<T>(unit_of(level)).gru_forward(*s, inputs, weights, bias, hidden, packed, outputs, ends, kept);                 \
+    const auto& kernels = of<T>(unit_of(level));                                                                       \
+    const int64_t H = s->hidden_size;                                                                                  \
+    kernels.pack_gates(weights, bias, 3, H, H, packed);                                                                \
+    in_shares(*s, 3 * H * H, [&](Share share) {                                                                        \
+      kernels.gru_forward(*s, share, inputs, packed, hidden, outputs, ends, kept);                                     \
+    });                                                                                                                \
   }                                                                                                                    \
   RECURRA_EXPORT void recurra_gru_backward_##suffix(int level, const Sequences* s, const T* weights, const T* hidden,  \
                                                     const T* outputs, const T* kept, const T* given, T* packed,        \
                                                     T* carried, T* to_inputs, T* to_products) {                        \
-    of<T>(unit_of(level))                                                                                              \
-        .gru_backward(*s, weights, hidden, outputs, kept, given, packed, carried, to_inputs, to_products);             \
+    const auto& kernels = of<T>(unit_of(level));                                                                       \
+    const int64_t H = s->hidden_size;                                                                                  \
+    kernels.pack_columns(weights, 3 * H, H, packed);                                                                   \
+    in_shares(*s, 3 * H * H, [&](Share share) {                                                                        \
+      kernels.gru_backward(*s, share, packed, hidden, outputs, kept, given, carried, to_inputs, to_products);          \
+    });                                                                                                                \
   }                                                                                                                    \
   RECURRA_EXPORT void recurra_lstm_forward_##suffix(int level, const Sequences* s, const T* inputs, const T* weights,  \
                                                     const T* bias, const T* hidden, T* packed, T* cells, T* outputs,   \
                                                     T* ends, T* kept) {                                                \
-    of<T>(unit_of(level)).lstm_forward(*s, inputs, weights, bias, hidden, packed, cells, outputs, ends, kept);         \
+    const auto& kernels = of<T>(unit_of(level));                                                                       \
+    const int64_t H = s->hidden_size;                                                                                  \
+    kernels.pack_gates(weights, bias, 4, H, H, packed);                                                                \
+    in_shares(*s, 4 * H * H, [&](Share share) {                                                                        \
+      kernels.lstm_forward(*s, share, inputs, packed, hidden, cells, outputs, ends, kept);                             \
+    });                                                                                                                \
   }                                                                                                                    \
   RECURRA_EXPORT void recurra_lstm_backward_##suffix(int level, const Sequences* s, const T* weights, const T* cells,  \
                                                      const T* kept, const T* given, T* packed, T* carried,             \
                                                      T* carried_cells, T* to_inputs) {                                 \
-    of<T>(unit_of(level)).lstm_backward(*s, weights, cells, kept, given, packed, carried, carried_cells, to_inputs);   \
+    const auto& kernels = of<T>(unit_of(level));                                                                       \
+    const int64_t H = s->hidden_size;                                                                                  \
+    kernels.pack_columns(weights, 4 * H, H, packed);                                                                   \
+    in_shares(*s, 4 * H * H, [&](Share share) {                                                                        \
+      kernels.lstm_backward(*s, share, packed, cells, kept, given, carried, carried_cells, to_inputs);                 \
+    });                                                                                                                \
   }                                                                                                                    \
   RECURRA_EXPORT void recurra_step_##suffix(int level, const Step* s, const T* x, T* y) {                              \
     of<T>(unit_of(level)).step(s, x, y);                                                                               \
   }
 
+// `weights`: multiplications a row and step.
+#define RECURRA_CHAIN_OF(name, T, suffix)                                                                              \
+  RECURRA_EXPORT void recurra_##name##_##suffix(int level, const Sequences* s, int64_t weights, void* const* places) { \
+    const Chain chain = of<T>(unit_of(level)).name;                                                                    \
+    in_shares(*s, weights, [&](Share share) { chain(*s, share, places); });                                            \
+  }
+#define RECURRA_CHAIN(name)          \
+  RECURRA_CHAIN_OF(name, float, f32) \
+  RECURRA_CHAIN_OF(name, double, f64)
+
+RECURRA_CHAINS(RECURRA_CHAIN)
 RECURRA_KERNELS(float, f32)
 RECURRA_KERNELS(double, f64)

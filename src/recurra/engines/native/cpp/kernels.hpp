@@ -3,11 +3,20 @@
 
 #include <cstdint>
 
+#include "chains.hpp"
+
 // Rows sorted by length, longest first, their steps one after the other: step t holds the first active[t] rows, and
-// N = Σ active[t]. Every pointer is to numbers without gaps.
+// N = Σ active[t]. Every pointer is to numbers without gaps. threads: as many may work on them. read_size: of the hidden
+// state where it is another than hidden_size.
 struct Sequences {
   int64_t rows, steps, hidden_size;
   const int64_t* active;
+  int64_t threads, read_size;
+};
+
+// The rows first … last − 1 of the sequences: what one call of a kernel computes. Kernels get pointers to all rows.
+struct Share {
+  int64_t first, last;
 };
 
 // A layer that is stepped; the caller owns all that it points to.
@@ -17,15 +26,23 @@ struct Step {
   void *hidden, *cell;
 };
 
+// A chain of chains.hpp, its pointers in an array.
+using Chain = void (*)(const Sequences&, Share, void* const*);
+
 template <typename T>
 struct Kernels {
   int64_t lanes;
   void (*pack_gates)(const T*, const T*, int64_t, int64_t, int64_t, T*);
-  void (*gru_forward)(Sequences, const T*, const T*, const T*, const T*, T*, T*, T*, T*);
-  void (*gru_backward)(Sequences, const T*, const T*, const T*, const T*, const T*, T*, T*, T*, T*);
-  void (*lstm_forward)(Sequences, const T*, const T*, const T*, const T*, T*, T*, T*, T*, T*);
-  void (*lstm_backward)(Sequences, const T*, const T*, const T*, const T*, T*, T*, T*, T*);
+  void (*pack_columns)(const T*, int64_t, int64_t, T*);
+  void (*gru_forward)(const Sequences&, Share, const T*, const T*, const T*, T*, T*, T*);
+  void (*gru_backward)(const Sequences&, Share, const T*, const T*, const T*, const T*, const T*, T*, T*, T*);
+  void (*lstm_forward)(const Sequences&, Share, const T*, const T*, const T*, T*, T*, T*, T*);
+  void (*lstm_backward)(const Sequences&, Share, const T*, const T*, const T*, const T*, T*, T*, T*);
   void (*step)(const Step*, const T*, T*);
+  void (*pack_rows)(const T*, int64_t, int64_t, T*);
+#define RECURRA_CHAIN(name) Chain name;
+  RECURRA_CHAINS(RECURRA_CHAIN)
+#undef RECURRA_CHAIN
 };
 
 struct Unit {

@@ -2,7 +2,7 @@
 
 template <typename T>
 struct LSTMRows {
-  Sequences s;
+  int64_t H;
   const T *inputs, *packed, *before;  // of this step: [rows, 4·H], one block of weights, the hidden states before it
   T *after, *cells, *kept;            // hidden states after it; cells [rows, H], in place; i, f, g, o, c' [rows, 5·H]
   int64_t unit, wide;                 // the block's first unit, and how many it has
@@ -10,7 +10,6 @@ struct LSTMRows {
   template <int R>
   void rows(int64_t first) const {
     constexpr int64_t lanes = Width<T>::lanes;
-    const int64_t H = s.hidden_size;
     Lanes<T> sums[R][4];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -43,21 +42,21 @@ struct LSTMRows {
 
 // `cells` holds the cells before the first step at first, and those of the ends at last.
 template <typename T>
-void lstm_forward(Sequences s, const T* inputs, const T* weights, const T* bias, const T* hidden, T* packed, T* cells,
+void lstm_forward(const Sequences& s, Share share, const T* inputs, const T* packed, const T* hidden, T* cells,
                   T* outputs, T* ends, T* kept) {
   constexpr int64_t lanes = Width<T>::lanes;
   const int64_t H = s.hidden_size;
-  pack_gates(weights, bias, 4, H, H, packed);
-  memcpy(ends, hidden, s.rows * H * sizeof(T));
+  keep_ends(hidden, ends, share.first, share.last, H);
   const T* before = hidden;
   for (int64_t t = 0; t < s.steps; ++t) {
-    const int64_t active = s.active[t], still = t + 1 < s.steps ? s.active[t + 1] : 0;
+    const int64_t active = s.active[t], last = last_of(s, share, t);
+    if (last == share.first) break;
     const T* block = packed;
     for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + H) * 4 * lanes) {
       const int64_t wide = H - unit < lanes ? H - unit : lanes;
-      in_tiles<tallest<4>()>(LSTMRows<T>{s, inputs, block, before, outputs, cells, kept, unit, wide}, 0, active);
+      in_tiles<tallest<4>()>(LSTMRows<T>{H, inputs, block, before, outputs, cells, kept, unit, wide}, share.first, last);
     }
-    keep_ends(outputs, ends, still, active, H);
+    keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
     before = outputs;
     inputs += active * 4 * H;
     outputs += active * H;
@@ -67,19 +66,18 @@ void lstm_forward(Sequences s, const T* inputs, const T* weights, const T* bias,
 
 // As gru_backward; the two gradients of the gates are one, [N, 4·H].
 template <typename T>
-void lstm_backward(Sequences s, const T* weights, const T* cells, const T* kept, const T* given, T* packed, T* carried,
-                   T* carried_cells, T* to_inputs) {
+void lstm_backward(const Sequences& s, Share share, const T* packed, const T* cells, const T* kept, const T* given,
+                   T* carried, T* carried_cells, T* to_inputs) {
   constexpr int64_t lanes = Width<T>::lanes;
   const int64_t H = s.hidden_size;
-  pack_columns(weights, 4 * H, H, packed);
   int64_t start = 0;
   for (int64_t t = 0; t < s.steps; ++t) start += s.active[t];
   for (int64_t t = s.steps - 1; t >= 0; --t) {
-    const int64_t active = s.active[t];
-    start -= active;
+    const int64_t last = last_of(s, share, t);
+    start -= s.active[t];
     const T* before = t == 0 ? cells : kept + (start - s.active[t - 1]) * 5 * H + 4 * H;
     const int64_t stride = t == 0 ? H : 5 * H;
-    for (int64_t row = 0; row < active; ++row) {
+    for (int64_t row = share.first; row < last; ++row) {
       const int64_t at = start + row;
       for (int64_t unit = 0; unit < H; unit += lanes) {
         const int64_t wide = H - unit < lanes ? H - unit : lanes;
@@ -98,6 +96,6 @@ void lstm_backward(Sequences s, const T* weights, const T* cells, const T* kept,
         store(hidden, Lanes<T>{}, wide);
       }
     }
-    add_columns(to_inputs + start * 4 * H, packed, carried, active, 4 * H, H);
+    add_columns(to_inputs + start * 4 * H, packed, carried, share.first, last, 4 * H, H);
   }
 }

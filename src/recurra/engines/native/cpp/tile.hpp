@@ -85,7 +85,7 @@ void pack_columns(const T* weights, int64_t K, int64_t H, T* packed) {
   }
 }
 
-// to [rows, H] += from [rows, K] · weights, as pack_columns left them.
+// to [rows, H] += from [rows, K] · weights, as pack_columns left them, over some of the rows.
 template <typename T>
 struct AddColumns {
   const T* from;
@@ -114,15 +114,22 @@ struct AddColumns {
 };
 
 template <typename T>
-inline void add_columns(const T* from, const T* packed, T* to, int64_t rows, int64_t K, int64_t H) {
+inline void add_columns(const T* from, const T* packed, T* to, int64_t first, int64_t last, int64_t K, int64_t H) {
   constexpr int64_t wide = 2 * Width<T>::lanes;
   for (int64_t start = 0; start < H; start += wide, packed += wide * K) {
-    in_tiles<tallest<2>()>(AddColumns<T>{from, packed, to, K, H, start, H - start < wide ? H - start : wide}, 0, rows);
+    in_tiles<tallest<2>()>(AddColumns<T>{from, packed, to, K, H, start, H - start < wide ? H - start : wide}, first,
+                           last);
   }
 }
 
-// The ends of rows whose last step this was: rows still … active of `hidden` go to `ends`.
+// How many of a share's rows step t has, from share.first on.
+inline int64_t last_of(const Sequences& s, Share share, int64_t t) {
+  const int64_t active = t < s.steps ? s.active[t] : 0;
+  return active < share.first ? share.first : active < share.last ? active : share.last;
+}
+
+// The ends of rows whose last step this was: rows still … last − 1 of `hidden` go to `ends`.
 template <typename T>
-inline void keep_ends(const T* hidden, T* ends, int64_t still, int64_t active, int64_t H) {
-  if (active > still) memcpy(ends + still * H, hidden + still * H, (active - still) * H * sizeof(T));
+inline void keep_ends(const T* hidden, T* ends, int64_t still, int64_t last, int64_t H) {
+  if (last > still) memcpy(ends + still * H, hidden + still * H, (last - still) * H * sizeof(T));
 }

@@ -2,6 +2,7 @@
 // namespace without a name, so that the linker never takes one unit's code, made for another processor, for another's.
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels.hpp"
 
@@ -11,10 +12,40 @@ namespace {
 #include "gru.hpp"
 #include "lstm.hpp"
 #include "step.hpp"
+#include "product.hpp"
+#include "rows.hpp"
+#include "normalization.hpp"
+#include "rnn.hpp"
+#include "indrnn.hpp"
+#include "lstm_peephole.hpp"
+#include "lstm_layernorm.hpp"
+#include "gru_layernorm.hpp"
+#include "lstm_projection.hpp"
+#include "scan.hpp"
+
+// A chain called with its pointers in an array, in the order of its parameters.
+template <auto kernel>
+struct Called;
+template <typename... Pointers, void (*kernel)(const Sequences&, Share, Pointers...)>
+struct Called<kernel> {
+  template <size_t... index>
+  static void in_order(const Sequences& s, Share share, void* const* places, std::index_sequence<index...>) {
+    kernel(s, share, static_cast<Pointers>(places[index])...);
+  }
+  static void run(const Sequences& s, Share share, void* const* places) {
+    in_order(s, share, places, std::index_sequence_for<Pointers...>{});
+  }
+};
 
 template <typename T>
 constexpr Kernels<T> kernels() {
-  return {Width<T>::lanes, pack_gates<T>, gru_forward<T>, gru_backward<T>, lstm_forward<T>, lstm_backward<T>, step<T>};
+  return {Width<T>::lanes, pack_gates<T>,   pack_columns<T>,  gru_forward<T>,
+          gru_backward<T>, lstm_forward<T>, lstm_backward<T>, step<T>,
+          pack_rows<T>,
+#define RECURRA_CHAIN(name) Called<name<T>>::run,
+          RECURRA_CHAINS(RECURRA_CHAIN)
+#undef RECURRA_CHAIN
+  };
 }
 }  // namespace
 

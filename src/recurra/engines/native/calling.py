@@ -1,0 +1,98 @@
+"""A chain of chains.hpp called on tensors: checked, its weights packed as it reads them, its places handed over."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engines.native.arrangement import Arrangement
+from recurra.engines.native.check import check_tensors
+from recurra.engines.native.library import Sequences, load
+from recurra.errors import SettingsError
+
+SECOND = (
+    "the native engine gives first derivatives only, and a second one is asked for (create_graph=True asks for it "
+    "too); give engine 'loop'"
+)
+
+Expected = Mapping[str, tuple[Tensor, tuple[int, ...]]]
+
+
+def call(
+    chain: str,
+    rows: Arrangement,
+    sizes: tuple[int, int],
+    weights: int,
+    given: Expected,
+    places: Sequence[Tensor | None],
+) -> None:
+    """Check what is given, and run a chain.
+
+    Args:
+        chain: of CHAINS, with _forward or _backward.
+        rows: the arrangement.
+        sizes: of the cell, and of the hidden state that its gates read.
+        weights: multiplications a row and step.
+        given: name → tensor that came from outside and its shape; all of the first one's dtype.
+        places: every tensor of the chain in the order of its parameters; those not in given were made for it.
+
+    Raises:
+        ShapeError: something given does not fit.
+    """
+    dtype = next(iter(given.values()))[0].dtype
+    check_tensors(f"native {chain}", dtype, given)
+    library = load()
+    threads = torch.get_num_threads()
+    sequences = Sequences(rows.rows, len(rows.active), sizes[0], rows.active.data_ptr(), threads, sizes[1])
+    at = (ctypes.c_void_p * len(places))(*(None if one is None else one.data_ptr() for one in places))
+    library.function(chain, dtype)(library.level, sequences, weights, at)
+
+
+def packed_rows(weight: Tensor) -> Tensor:
+    """Weights [N, K] as they take rows of K numbers to rows of N."""
+    return _packed("pack_rows", weight, weight.shape[1], weight.shape[0])
+
+
+def packed_columns(weight: Tensor) -> Tensor:
+    """Weights [N, K] as they take rows of N numbers to rows of K, the way back."""
+    return _packed("pack_columns", weight, weight.shape[0], weight.shape[1])
+
+
+def kept_in(kept: Tensor, widths: Sequence[int]) -> list[Tensor]:
+    """Room [N, Σ widths] as one tensor [N, width] after the other, none with gaps."""
+    ends = accumulate((kept.shape[0] * width for width in widths), initial=0)
+    flat = kept.view(-1)
+    return [flat[start:end].view(-1, width) for (start, end), width in zip(pairwise(ends), widths, strict=True)]
+
+
+def carried_from(given_ends: Tensor) -> Tensor:
+    """The gradient of ends, in memory that the chain may write."""
+    return given_ends.clone(memory_format=torch.contiguous_format)
+
+
+class FirstOrder(torch.autograd.Function):
+    """A function of first derivatives, backwards; of others it says that it has none."""
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise SettingsError("the native engine has no forward-mode derivatives (jvp); give engine 'loop'")
+
+
+def refuse_second_derivatives() -> None:
+    """A backward that is to be differentiated again (create_graph=True) would be taken for a constant."""
+    if torch.is_grad_enabled():
+        raise SettingsError(SECOND)
+
+
+def _packed(name: str, weight: Tensor, read: int, given: int) -> Tensor:
+    check_tensors(f"native {name}", weight.dtype, {"the weight": (weight, tuple(weight.shape))})
+    library = load()
+    block = 2 * library.lanes(weight.dtype)
+    packed = weight.new_empty(-(-given // block) * block * read)
+    library.function(name, weight.dtype)(library.level, weight.data_ptr(), read, given, packed.data_ptr())
+    return packed

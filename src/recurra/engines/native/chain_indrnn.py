@@ -1,0 +1,56 @@
+"""The chain of independent units along time; see cpp/indrnn.hpp."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engines.native.arrangement import Arrangement
+from recurra.engines.native.calling import FirstOrder, call, carried_from, refuse_second_derivatives
+
+
+class IndRNNChain(FirstOrder):
+    """(W·x + b [N, H], hidden [B, H], the weights within their bound [H]) → outputs [N, H], ends [B, H]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement, keep: bool
+    ) -> tuple[Tensor, Tensor]:
+        size = len(weight)
+        outputs, ends = torch.empty_like(inputs), torch.empty_like(hidden)
+        call(
+            "indrnn_forward",
+            rows,
+            (size, size),
+            size,
+            {
+                "weight_hh": (weight, (size,)),
+                "the projected input": (inputs, (int(rows.active.sum()), size)),
+                "hidden": (hidden, (rows.rows, size)),
+            },
+            [inputs, weight, hidden, outputs, ends],
+        )
+        ctx.rows = rows
+        ctx.save_for_backward(hidden, weight, outputs, outputs.new_empty(len(inputs), 0))
+        return outputs, ends
+
+    @staticmethod
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives()
+        hidden, weight, outputs, _ = ctx.saved_tensors
+        given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(outputs)
+        to_weight = torch.zeros_like(hidden)
+        call(
+            "indrnn_backward",
+            ctx.rows,
+            (len(weight), len(weight)),
+            len(weight),
+            {
+                "gradient of the outputs": (given, tuple(outputs.shape)),
+                "gradient of the ends": (carried, tuple(hidden.shape)),
+            },
+            [weight, hidden, outputs, given, carried, to_inputs, to_weight],
+        )
+        return to_inputs, carried, to_weight.sum(0), None, None

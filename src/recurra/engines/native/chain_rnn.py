@@ -1,0 +1,88 @@
+"""The chain of a plain recurrent network along time; see chain.py and cpp/rnn.hpp."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engines.native.arrangement import Arrangement
+from recurra.engines.native.calling import (
+    FirstOrder,
+    call,
+    carried_from,
+    packed_columns,
+    packed_rows,
+    refuse_second_derivatives,
+)
+
+
+class TanhChain(FirstOrder):
+    """(W·x + b + c [N, H], hidden [B, H], weight_hh) → outputs [N, H], ends [B, H]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement, keep: bool
+    ) -> tuple[Tensor, Tensor]:
+        return _forward("rnn_tanh", ctx, inputs, hidden, weight, rows)
+
+    @staticmethod
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+        return _backward("rnn_tanh", ctx, given, given_ends)
+
+
+class RectifiedChain(FirstOrder):
+    """As TanhChain, with max(0, ·) for tanh."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement, keep: bool
+    ) -> tuple[Tensor, Tensor]:
+        return _forward("rnn_relu", ctx, inputs, hidden, weight, rows)
+
+    @staticmethod
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+        return _backward("rnn_relu", ctx, given, given_ends)
+
+
+def _forward(
+    name: str, ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement
+) -> tuple[Tensor, Tensor]:
+    steps, size = len(inputs), weight.shape[1]
+    outputs, ends = torch.empty_like(inputs), torch.empty_like(hidden)
+    call(
+        f"{name}_forward",
+        rows,
+        (size, size),
+        weight.numel(),
+        {
+            "weight_hh": (weight, (size, size)),
+            "the projected input": (inputs, (int(rows.active.sum()), size)),
+            "hidden": (hidden, (rows.rows, size)),
+        },
+        [inputs, packed_rows(weight), hidden, outputs, ends],
+    )
+    ctx.rows = rows
+    ctx.save_for_backward(hidden, weight, outputs, outputs.new_empty(steps, 0))
+    return outputs, ends
+
+
+def _backward(name: str, ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+    refuse_second_derivatives()
+    hidden, weight, outputs, _ = ctx.saved_tensors
+    size = weight.shape[1]
+    given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(outputs)
+    call(
+        f"{name}_backward",
+        ctx.rows,
+        (size, size),
+        weight.numel(),
+        {
+            "gradient of the outputs": (given, tuple(outputs.shape)),
+            "gradient of the ends": (carried, tuple(hidden.shape)),
+        },
+        [packed_columns(weight), outputs, given, carried, to_inputs],
+    )
+    to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[2] else None
+    return to_inputs, carried, to_weight, None, None

@@ -1,0 +1,53 @@
+"""The chain of a recurrence that is linear in its state; see cpp/scan.hpp."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engines.native.arrangement import Arrangement
+from recurra.engines.native.calling import FirstOrder, call, carried_from, refuse_second_derivatives
+
+
+class ScanChain(FirstOrder):
+    """(a and b of h' = a ∘ h + b, side by side [N, 2·H], hidden [B, H]) → outputs [N, H], ends [B, H]."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, hidden: Tensor, rows: Arrangement, keep: bool) -> tuple[Tensor, Tensor]:
+        steps, size = len(inputs), hidden.shape[1]
+        outputs, ends = inputs.new_empty(steps, size), torch.empty_like(hidden)
+        call(
+            "scan_forward",
+            rows,
+            (size, size),
+            size,
+            {
+                "the projected input": (inputs, (int(rows.active.sum()), 2 * size)),
+                "hidden": (hidden, (rows.rows, size)),
+            },
+            [inputs, hidden, outputs, ends],
+        )
+        ctx.rows = rows
+        ctx.save_for_backward(hidden, outputs, inputs)
+        return outputs, ends
+
+    @staticmethod
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives()
+        hidden, outputs, inputs = ctx.saved_tensors
+        size = hidden.shape[1]
+        given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(inputs)
+        call(
+            "scan_backward",
+            ctx.rows,
+            (size, size),
+            size,
+            {
+                "gradient of the outputs": (given, tuple(outputs.shape)),
+                "gradient of the ends": (carried, tuple(hidden.shape)),
+            },
+            [inputs, hidden, outputs, given, carried, to_inputs],
+        )
+        return to_inputs, carried, None, None
