@@ -10,7 +10,7 @@ from recurra.engines.native.arrangement import arrange
 from recurra.engines.native.check import check_lengths, check_tensors
 from recurra.engines.native.kernels import kernel_of
 from recurra.engines.native.library import SUFFIXES, why_absent
-from recurra.engines.native.operators import is_transformed, operate
+from recurra.engines.native.operators import is_transformed, name_of, operate
 from recurra.errors import SettingsError, ShapeError
 from recurra.state import State
 
@@ -45,8 +45,12 @@ def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -
     kernel = kernel_of(cell)
     if kernel is None:
         raise SettingsError(f"native: there is no native kernel for {type(cell).__name__}; give engine 'loop'")
-    rows, steps = x.shape[0], x.shape[1]
     where = f"native {type(cell).__name__}"
+    if x.dim() != 3 or x.shape[2] != cell.input_size:
+        raise ShapeError(f"{where}: x has shape {list(x.shape)}, expected [B, T, {cell.input_size}]")
+    if not x.is_cpu or x.layout is not torch.strided:
+        raise ShapeError(f"{where}: x is {x.layout} on {x.device}, expected a dense tensor on cpu, as the weights")
+    rows, steps = x.shape[0], x.shape[1]
     if type(state) is not kernel.state:
         raise ShapeError(f"{where}: the state is a {type(state).__name__}, expected {kernel.state.__name__}")
     weights = [weight.contiguous() for weight in kernel.weights(cell)]
@@ -54,7 +58,7 @@ def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -
         dtype = state[0].dtype
         projected = kernel.project(cell, x.transpose(0, 1)).to(dtype).contiguous()
         begin = [leaf.contiguous() for leaf in state]
-        outputs, ends = operate(kernel.chain.__name__, projected, begin, weights, lengths)
+        outputs, ends = operate(name_of(cell), projected, begin, weights, lengths)
         return outputs.transpose(0, 1), kernel.state(*ends)
     leaves = {name: leaf.contiguous() for name, leaf in state._asdict().items()}
     expected = cell.initial_state(rows)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from recurra.cells import Cell, ElmanCell, LinearCell
 from recurra.engines.native.arrangement import Arrangement, arrange
 from recurra.engines.native.calling import SECOND, FirstOrder
 from recurra.engines.native.chain import KEPT, GRUChain, LSTMChain
@@ -46,21 +47,25 @@ def _of_all_weights(function: Any, weights: int) -> Chain:
 
 
 CHAINS = {
-    one.function.__name__: one
-    for one in (
-        Chain(GRUChain, lambda weights, width: KEPT[3] * weights[0].shape[1], 1),
-        Chain(LSTMChain, lambda weights, width: KEPT[4] * weights[0].shape[1], 1),
-        Chain(TanhChain, lambda weights, width: 0, 1),
-        Chain(RectifiedChain, lambda weights, width: 0, 1),
-        Chain(IndRNNChain, lambda weights, width: 0, 1),
-        Chain(ScanChain, lambda weights, width: width, 0),
-        _of_all_weights(PeepholeChain, 2),
-        _of_all_weights(ProjectionChain, 2),
-        _of_all_weights(LayerNormGRUChain, 3),
-        _of_all_weights(LayerNormLSTMChain, 4),
-    )
+    "GRUCell": Chain(GRUChain, lambda weights, width: KEPT[3] * weights[0].shape[1], 1),
+    "LSTMCell": Chain(LSTMChain, lambda weights, width: KEPT[4] * weights[0].shape[1], 1),
+    "ElmanCell tanh": Chain(TanhChain, lambda weights, width: 0, 1),
+    "ElmanCell relu": Chain(RectifiedChain, lambda weights, width: 0, 1),
+    "IndRNNCell": Chain(IndRNNChain, lambda weights, width: 0, 1),
+    "LinearCell": Chain(ScanChain, lambda weights, width: width, 0),
+    "PeepholeLSTMCell": _of_all_weights(PeepholeChain, 2),
+    "ProjectedLSTMCell": _of_all_weights(ProjectionChain, 2),
+    "LayerNormGRUCell": _of_all_weights(LayerNormGRUChain, 3),
+    "LayerNormLSTMCell": _of_all_weights(LayerNormLSTMChain, 4),
 }
-"""By the name of their functions."""
+"""By the names that `name_of` gives."""
+
+
+def name_of(cell: Cell) -> str:
+    """The name of a cell's chain: its class, with its squashing where there are two; linear cells share one."""
+    if isinstance(cell, LinearCell):
+        return "LinearCell"
+    return f"ElmanCell {cell.nonlinearity}" if isinstance(cell, ElmanCell) else type(cell).__name__
 
 
 class _Record:
