@@ -4,6 +4,7 @@ It is plain C++ called through ctypes, so one file serves every Python: its name
 a compiler, or where compiling fails, the install goes on without it, and `recurra doctor` says so.
 """
 
+import os
 import platform
 from pathlib import Path
 
@@ -19,7 +20,8 @@ UNITS = {  # file → what it may use of the processor; chosen among when the li
     "avx2.cpp": ["-mavx2", "-mfma"],
     "avx512.cpp": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"],
 }
-FLAGS = ["-std=c++17", "-O3", "-g0", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden", "-Wno-psabi"]
+FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden", "-Wno-psabi"]
+FLAGS += [] if "-fsanitize" in os.environ.get("CFLAGS", "") else ["-g0"]  # what `make sanitize` finds, it finds in a line
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 

@@ -130,7 +130,7 @@ def test_strides_and_frozen_weights_change_nothing(library: Library, kind: str) 
 def test_a_second_derivative_is_refused_in_words(library: Library) -> None:
     layer = drawn("gru", 3)
     x = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
-    with pytest.raises(SettingsError, match="first derivatives only, and create_graph=True asks for more; give engine"):
+    with pytest.raises(SettingsError, match="first derivatives only, and a second one is asked for"):
         torch.autograd.grad(layer(x)[0].sum(), x, create_graph=True)
 
 
@@ -151,10 +151,9 @@ def test_several_threads_at_once_get_their_own_answers(library: Library) -> None
     assert found == {number: [True] * 5 for number in range(4)}
 
 
-def test_it_runs_where_it_is_asked_for_and_auto_leaves_it(library: Library) -> None:
+def test_it_runs_where_it_is_asked_for(library: Library) -> None:
     cell = CELLS["gru"](2, 2)
     assert select_engine("native", cell) == "native"
-    assert select_engine("auto", cell) == "fused"
 
 
 def test_what_it_cannot_run_is_refused_by_name(library: Library) -> None:

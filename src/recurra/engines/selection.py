@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from recurra.cells import Cell, LinearCell, TransformerCell
 from recurra.engines.attention import attend
 from recurra.engines.attention import why_not as why_not_attention
+from recurra.engines.costs import Work, native_wins
 from recurra.engines.episodes import run_episodes
 from recurra.engines.fused import both, both_fit, fused
 from recurra.engines.fused import why_not as why_not_fused
 from recurra.engines.loop import Zoneout, unroll
-from recurra.engines.native import native
+from recurra.engines.native import is_transformed, native
 from recurra.engines.native import why_not as why_not_native
 from recurra.engines.scan import scan
 from recurra.engines.scan import why_not as why_not_scan
@@ -20,13 +22,21 @@ from recurra.settings.names import EngineName
 from recurra.state import State
 
 QUICK: tuple[EngineName, ...] = ("fused", "scan", "attention")
-"""The engines beside the loop, in the order in which "auto" tries them; "native" runs where it is asked for."""
+"""The engines beside the loop and the native one, in the order in which "auto" tries them."""
 
 
 def select_engine(
-    engine: EngineName, cell: Cell, mask: Tensor | None = None, zoneout: Zoneout | None = None
+    engine: EngineName,
+    cell: Cell,
+    mask: Tensor | None = None,
+    zoneout: Zoneout | None = None,
+    work: Work | None = None,
 ) -> EngineName:
     """The engine that will run: "loop", "fused", "scan", "attention" or "native".
+
+    Args:
+        work: what is to be run; "auto" takes the native engine for work on which it was measured to be quicker, and
+            never without it.
 
     Raises:
         SettingsError: an engine is asked for by name and cannot do this.
@@ -43,6 +53,8 @@ def select_engine(
         raise SettingsError(f"engine {engine!r} cannot run this layer: {reasons[engine]}; give engine 'auto' or 'loop'")
     if engine != "auto":
         return engine
+    if work is not None and "native" not in reasons and native_wins(type(cell).__name__, cell.output_size, work):
+        return "native"
     return next((name for name in QUICK if name not in reasons), "loop")
 
 
@@ -73,7 +85,7 @@ def run(
 
     x must be zero beyond the lengths.
     """
-    chosen = select_engine(engine, cell, mask, zoneout)
+    chosen = select_engine(engine, cell, mask, zoneout, _work(cell, x, lengths))
     both_ways = isinstance(cell, TransformerCell) and cell.bidirectional  # it has no step to loop over
     if x.shape[1] == 0 or (not both_ways and (chosen == "loop" or x.shape[0] == 0)):
         return unroll(cell, x, state, lengths=lengths, resets=resets, restart=restart, mask=mask, zoneout=zoneout)
@@ -100,8 +112,22 @@ def run_both(
     from_zeros: bool,
 ) -> tuple[Tensor, tuple[State, State]] | None:
     """Two directions in one kernel where it can; None where they must run one after the other."""
-    if select_engine(engine, cells[0]) != "fused" or x.shape[0] == 0 or x.shape[1] == 0:
+    if (
+        select_engine(engine, cells[0], work=_work(cells[0], x, lengths)) != "fused"
+        or x.shape[0] == 0
+        or x.shape[1] == 0
+    ):
         return None
     if not both_fit(cells, x, lengths, from_zeros):
         return None
     return both(cells, x, states, lengths)
+
+
+def _work(cell: Cell, x: Tensor, lengths: Tensor | None) -> Work | None:
+    """What is to be run, where the table of costs speaks of it: not on another device, in another precision or under a
+    compiler, where torch's own kernels stay.
+    """
+    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling() or is_transformed():
+        return None
+    training = torch.is_grad_enabled() and (x.requires_grad or any(one.requires_grad for one in cell.parameters()))
+    return Work(x.shape[0], x.shape[1], lengths is not None, training)

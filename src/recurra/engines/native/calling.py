@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
+from recurra.engines.native.chain import refuse_second_derivatives
 from recurra.engines.native.check import check_tensors
 from recurra.engines.native.library import Sequences, load
-from recurra.errors import SettingsError
 
 Expected = Mapping[str, tuple[Tensor, tuple[int, ...]]]
 
@@ -69,12 +69,10 @@ def carried_from(given_ends: Tensor) -> Tensor:
     return given_ends.clone(memory_format=torch.contiguous_format)
 
 
-def refuse_second_derivatives() -> None:
-    """A backward that is to be differentiated again (create_graph=True) would be taken for a constant."""
+def check_first_derivative() -> None:
+    """Refuse a backward that is to be differentiated again: it would be taken for a constant."""
     if torch.is_grad_enabled():
-        raise SettingsError(
-            "the native engine gives first derivatives only, and create_graph=True asks for more; give engine 'loop'"
-        )
+        refuse_second_derivatives()
 
 
 def _packed(name: str, weight: Tensor, read: int, given: int) -> Tensor:

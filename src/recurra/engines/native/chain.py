@@ -6,7 +6,7 @@ one matrix product each. Both are torch's.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -18,6 +18,25 @@ from recurra.errors import SettingsError
 
 KEPT = {3: 4, 4: 5}
 """Numbers a unit and step that backward needs, by the count of gates: r, z, n, U_n·h + c_n; i, f, g, o, c'."""
+
+
+def _refuse_second_derivatives() -> None:
+    """A backward that is to be differentiated again (create_graph=True) would be taken for a constant."""
+    if torch.is_grad_enabled():
+        refuse_second_derivatives()
+
+
+def refuse_second_derivatives() -> NoReturn:
+    """What the engine says of a gradient's gradient."""
+    raise SettingsError(
+        "the native engine gives first derivatives only, and a second one is asked for (create_graph=True asks for "
+        "it too); give engine 'loop'"
+    )
+
+
+def refuse_forward_mode(ctx: Any, *tangents: Any) -> NoReturn:
+    """What it says of forward-mode derivatives."""
+    raise SettingsError("the native engine has no forward-mode derivatives (jvp); give engine 'loop'")
 
 
 class GRUChain(torch.autograd.Function):
@@ -55,6 +74,8 @@ class GRUChain(torch.autograd.Function):
         )
         to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[2] else None
         return to_inputs, carried, to_weight, to_products.sum(0), None, None
+
+    jvp = staticmethod(refuse_forward_mode)
 
 
 class LSTMChain(torch.autograd.Function):
@@ -106,13 +127,7 @@ class LSTMChain(torch.autograd.Function):
         to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
         return to_inputs, carried, cells, to_weight, to_inputs.sum(0), None, None
 
-
-def _refuse_second_derivatives() -> None:
-    """A backward that is to be differentiated again (create_graph=True) would be taken for a constant."""
-    if torch.is_grad_enabled():
-        raise SettingsError(
-            "the native engine gives first derivatives only, and create_graph=True asks for more; give engine 'loop'"
-        )
+    jvp = staticmethod(refuse_forward_mode)
 
 
 def _begin(

@@ -11,11 +11,12 @@ from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import (
     call,
     carried_from,
+    check_first_derivative,
     kept_in,
     packed_columns,
     packed_rows,
-    refuse_second_derivatives,
 )
+from recurra.engines.native.chain import refuse_forward_mode
 
 
 class LayerNormGRUChain(torch.autograd.Function):
@@ -62,7 +63,7 @@ class LayerNormGRUChain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        check_first_derivative()
         hidden, weight, gain, bias, outputs, kept = ctx.saved_tensors
         size = weight.shape[1]
         gates, normalized, rates = kept_in(kept, LayerNormGRUChain.kept(weight))
@@ -83,3 +84,5 @@ class LayerNormGRUChain(torch.autograd.Function):
         )
         to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[2] else None
         return to_inputs, carried, to_weight, to_gain.sum(0), to_bias.sum(0), None, None
+
+    jvp = staticmethod(refuse_forward_mode)

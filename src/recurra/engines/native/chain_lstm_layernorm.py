@@ -11,11 +11,12 @@ from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import (
     call,
     carried_from,
+    check_first_derivative,
     kept_in,
     packed_columns,
     packed_rows,
-    refuse_second_derivatives,
 )
+from recurra.engines.native.chain import refuse_forward_mode
 
 
 class LayerNormLSTMChain(torch.autograd.Function):
@@ -67,7 +68,7 @@ class LayerNormLSTMChain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        check_first_derivative()
         hidden, cell, weight, gain, gain_cell, bias_cell, outputs, kept = ctx.saved_tensors
         size = weight.shape[1]
         gates, *others = kept_in(kept, LayerNormLSTMChain.kept(weight))
@@ -89,3 +90,5 @@ class LayerNormLSTMChain(torch.autograd.Function):
         )
         to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
         return to_inputs, carried, cells, to_weight, *(one.sum(0) for one in sums), None, None
+
+    jvp = staticmethod(refuse_forward_mode)

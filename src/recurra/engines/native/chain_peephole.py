@@ -11,11 +11,12 @@ from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import (
     call,
     carried_from,
+    check_first_derivative,
     kept_in,
     packed_columns,
     packed_rows,
-    refuse_second_derivatives,
 )
+from recurra.engines.native.chain import refuse_forward_mode
 
 
 class PeepholeChain(torch.autograd.Function):
@@ -62,7 +63,7 @@ class PeepholeChain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        check_first_derivative()
         hidden, cell, weight, peeps, outputs, kept = ctx.saved_tensors
         size = weight.shape[1]
         gates, all_cells = kept_in(kept, PeepholeChain.kept(weight))
@@ -82,3 +83,5 @@ class PeepholeChain(torch.autograd.Function):
         )
         to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
         return to_inputs, carried, cells, to_weight, to_peeps.sum(0), None, None
+
+    jvp = staticmethod(refuse_forward_mode)

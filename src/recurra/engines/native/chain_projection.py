@@ -11,11 +11,12 @@ from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import (
     call,
     carried_from,
+    check_first_derivative,
     kept_in,
     packed_columns,
     packed_rows,
-    refuse_second_derivatives,
 )
+from recurra.engines.native.chain import refuse_forward_mode
 
 
 class ProjectionChain(torch.autograd.Function):
@@ -63,7 +64,7 @@ class ProjectionChain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        check_first_derivative()
         hidden, cell, weight, down, outputs, kept = ctx.saved_tensors
         read, size = down.shape
         gates, wide, all_cells = kept_in(kept, ProjectionChain.kept(weight))
@@ -85,3 +86,5 @@ class ProjectionChain(torch.autograd.Function):
         to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
         to_down = to_outputs.t() @ wide if ctx.needs_input_grad[4] else None
         return to_inputs, carried, cells, to_weight, to_down, None, None
+
+    jvp = staticmethod(refuse_forward_mode)

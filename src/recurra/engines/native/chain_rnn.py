@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.calling import call, carried_from, packed_columns, packed_rows, refuse_second_derivatives
+from recurra.engines.native.calling import call, carried_from, check_first_derivative, packed_columns, packed_rows
+from recurra.engines.native.chain import refuse_forward_mode
 
 
 class TanhChain(torch.autograd.Function):
@@ -24,6 +25,8 @@ class TanhChain(torch.autograd.Function):
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
         return _backward("rnn_tanh", ctx, given, given_ends)
 
+    jvp = staticmethod(refuse_forward_mode)
+
 
 class RectifiedChain(torch.autograd.Function):
     """As TanhChain, with max(0, ·) for tanh."""
@@ -37,6 +40,8 @@ class RectifiedChain(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
         return _backward("rnn_relu", ctx, given, given_ends)
+
+    jvp = staticmethod(refuse_forward_mode)
 
 
 def _forward(
@@ -62,7 +67,7 @@ def _forward(
 
 
 def _backward(name: str, ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
-    refuse_second_derivatives()
+    check_first_derivative()
     hidden, weight, outputs, _ = ctx.saved_tensors
     size = weight.shape[1]
     given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(outputs)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.calling import call, carried_from, refuse_second_derivatives
+from recurra.engines.native.calling import call, carried_from, check_first_derivative
+from recurra.engines.native.chain import refuse_forward_mode
 
 
 class ScanChain(torch.autograd.Function):
@@ -35,7 +36,7 @@ class ScanChain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        check_first_derivative()
         hidden, outputs, inputs = ctx.saved_tensors
         size = hidden.shape[1]
         given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(inputs)
@@ -51,3 +52,5 @@ class ScanChain(torch.autograd.Function):
             [inputs, hidden, outputs, given, carried, to_inputs],
         )
         return to_inputs, carried, None, None
+
+    jvp = staticmethod(refuse_forward_mode)

@@ -10,6 +10,7 @@ from recurra.engines.native.arrangement import arrange
 from recurra.engines.native.check import check_lengths, check_tensors
 from recurra.engines.native.kernels import kernel_of
 from recurra.engines.native.library import SUFFIXES, why_absent
+from recurra.engines.native.operators import is_transformed, operate
 from recurra.errors import SettingsError, ShapeError
 from recurra.state import State
 
@@ -18,11 +19,11 @@ def why_not(cell: Cell) -> str | None:
     """Why the native kernels cannot run a cell; None where they can. Subclasses may compute something else."""
     if kernel_of(cell) is None:
         return f"there is no native kernel for {type(cell).__name__}"
-    for weights in cell.parameters():
-        if weights.dtype not in SUFFIXES or weights.device.type != "cpu":
-            found = f"{weights.dtype} on {weights.device}"
-            return f"the native kernels compute in float32 and float64 on the CPU, and the weights are {found}"
-    return why_absent()
+    weights = next(cell.parameters())
+    if weights.dtype not in SUFFIXES or weights.device.type != "cpu":
+        found = f"{weights.dtype} on {weights.device}"
+        return f"the native kernels compute in float32 and float64 on the CPU, and the weights are {found}"
+    return None if torch.compiler.is_compiling() else why_absent()  # a compiler would trace the search for the file
 
 
 def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
@@ -48,14 +49,18 @@ def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -
     where = f"native {type(cell).__name__}"
     if type(state) is not kernel.state:
         raise ShapeError(f"{where}: the state is a {type(state).__name__}, expected {kernel.state.__name__}")
+    weights = [weight.contiguous() for weight in kernel.weights(cell)]
     leaves = {name: leaf.contiguous() for name, leaf in state._asdict().items()}
     expected = cell.initial_state(rows)
     dtype = expected[0].dtype
+    if torch.compiler.is_compiling() or is_transformed():  # the operator checks when it runs
+        projected = kernel.project(cell, x.transpose(0, 1)).to(dtype).contiguous()
+        outputs, ends = operate(kernel.name, projected, list(leaves.values()), weights, lengths)
+        return outputs.transpose(0, 1), kernel.state(*ends)
     check_tensors(where, dtype, {name: (leaf, tuple(getattr(expected, name).shape)) for name, leaf in leaves.items()})
     if lengths is not None:
         check_lengths(where, lengths, rows, steps)
     arranged = arrange(lengths, rows, steps)
-    weights = [weight.contiguous() for weight in kernel.weights(cell)]
     inputs = kernel.project(cell, arranged.packed(x)).to(dtype)  # autocast may give it in a shorter one
     begin = [arranged.sorted(leaf) for leaf in leaves.values()]
     keep = torch.is_grad_enabled() and any(one.requires_grad for one in (inputs, *begin, *weights))
