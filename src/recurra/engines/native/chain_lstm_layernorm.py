@@ -15,6 +15,7 @@ from recurra.engines.native.calling import (
     kept_in,
     packed_columns,
     packed_rows,
+    steps_in,
 )
 from recurra.engines.native.chain import refuse_forward_mode
 
@@ -56,7 +57,7 @@ class LayerNormLSTMChain(torch.autograd.Function):
                 "gain_hh": (gain, (4 * size,)),
                 "gain_cell": (gain_cell, (size,)),
                 "bias_cell": (bias_cell, (size,)),
-                "the projected input": (inputs, (int(rows.active.sum()), 4 * size)),
+                "the projected input": (inputs, (steps_in(rows), 4 * size)),
                 "hidden": (hidden, (rows.rows, size)),
                 "cell": (cells, (rows.rows, size)),
             },

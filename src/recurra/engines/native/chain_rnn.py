@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.calling import call, carried_from, check_first_derivative, packed_columns, packed_rows
+from recurra.engines.native.calling import (
+    call,
+    carried_from,
+    check_first_derivative,
+    packed_columns,
+    packed_rows,
+    steps_in,
+)
 from recurra.engines.native.chain import refuse_forward_mode
 
 
@@ -56,7 +63,7 @@ def _forward(
         weight.numel(),
         {
             "weight_hh": (weight, (size, size)),
-            "the projected input": (inputs, (int(rows.active.sum()), size)),
+            "the projected input": (inputs, (steps_in(rows), size)),
             "hidden": (hidden, (rows.rows, size)),
         },
         [inputs, packed_rows(weight), hidden, outputs, ends],
