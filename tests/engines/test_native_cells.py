@@ -222,6 +222,6 @@ def test_what_does_not_fit_is_refused(library: Library, kind: str) -> None:
     arranged = arrange(None, 2, 5)
     with pytest.raises(ShapeError, match="the projected input has shape"):
         kernel.chain.apply(torch.randn(10, 1), *state, *kernel.weights(cell), arranged, False)
-    with pytest.raises(SettingsError, match="gives first derivatives only, and create_graph=True asks for more"):
+    with pytest.raises(SettingsError, match="gives first derivatives only, and a second one is asked for"):
         given = x.clone().requires_grad_()
         torch.autograd.grad(native(cell, given, state)[0].sum(), given, create_graph=True)

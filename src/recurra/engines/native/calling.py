@@ -5,20 +5,14 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
+from recurra.engines.native.chain import refuse_second_derivatives
 from recurra.engines.native.check import check_tensors
 from recurra.engines.native.library import Sequences, load
-from recurra.errors import SettingsError
-
-SECOND = (
-    "the native engine gives first derivatives only, and a second one is asked for (create_graph=True asks for it "
-    "too); give engine 'loop'"
-)
 
 Expected = Mapping[str, tuple[Tensor, tuple[int, ...]]]
 
@@ -53,6 +47,11 @@ def call(
     library.function(chain, dtype)(library.level, sequences, weights, at)
 
 
+def steps_in(rows: Arrangement) -> int:
+    """N, the steps of all rows."""
+    return rows.rows * len(rows.active) if rows.place is None else len(rows.place)
+
+
 def packed_rows(weight: Tensor) -> Tensor:
     """Weights [N, K] as they take rows of K numbers to rows of N."""
     return _packed("pack_rows", weight, weight.shape[1], weight.shape[0])
@@ -75,18 +74,10 @@ def carried_from(given_ends: Tensor) -> Tensor:
     return given_ends.clone(memory_format=torch.contiguous_format)
 
 
-class FirstOrder(torch.autograd.Function):
-    """A function of first derivatives, backwards; of others it says that it has none."""
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
-        raise SettingsError("the native engine has no forward-mode derivatives (jvp); give engine 'loop'")
-
-
-def refuse_second_derivatives() -> None:
-    """A backward that is to be differentiated again (create_graph=True) would be taken for a constant."""
+def check_first_derivative() -> None:
+    """Refuse a backward that is to be differentiated again: it would be taken for a constant."""
     if torch.is_grad_enabled():
-        raise SettingsError(SECOND)
+        refuse_second_derivatives()
 
 
 def _packed(name: str, weight: Tensor, read: int, given: int) -> Tensor:

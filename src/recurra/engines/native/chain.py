@@ -6,21 +6,40 @@ one matrix product each. Both are torch's.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.calling import FirstOrder, refuse_second_derivatives
 from recurra.engines.native.check import check_tensors
 from recurra.engines.native.library import Library, Sequences, load
+from recurra.errors import SettingsError
 
 KEPT = {3: 4, 4: 5}
 """Numbers a unit and step that backward needs, by the count of gates: r, z, n, U_n·h + c_n; i, f, g, o, c'."""
 
 
-class GRUChain(FirstOrder):
+def _refuse_second_derivatives() -> None:
+    """A backward that is to be differentiated again (create_graph=True) would be taken for a constant."""
+    if torch.is_grad_enabled():
+        refuse_second_derivatives()
+
+
+def refuse_second_derivatives() -> NoReturn:
+    """What the engine says of a gradient's gradient."""
+    raise SettingsError(
+        "the native engine gives first derivatives only, and a second one is asked for (create_graph=True asks for "
+        "it too); give engine 'loop'"
+    )
+
+
+def refuse_forward_mode(ctx: Any, *tangents: Any) -> NoReturn:
+    """What it says of forward-mode derivatives."""
+    raise SettingsError("the native engine has no forward-mode derivatives (jvp); give engine 'loop'")
+
+
+class GRUChain(torch.autograd.Function):
     """(W·x + b [N, 3·H], hidden [B, H], weight_hh, bias_hh) → outputs [N, H], ends [B, H]."""
 
     @staticmethod
@@ -40,7 +59,7 @@ class GRUChain(FirstOrder):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        _refuse_second_derivatives()
         hidden, weight, outputs, kept = ctx.saved_tensors
         given, carried = given.contiguous(), given_ends.clone(memory_format=torch.contiguous_format)
         shape = (outputs.shape[0], weight.shape[0])
@@ -56,8 +75,10 @@ class GRUChain(FirstOrder):
         to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[2] else None
         return to_inputs, carried, to_weight, to_products.sum(0), None, None
 
+    jvp = staticmethod(refuse_forward_mode)
 
-class LSTMChain(FirstOrder):
+
+class LSTMChain(torch.autograd.Function):
     """(W·x + b [N, 4·H], hidden and cell [B, H], weight_hh, bias_hh) → outputs [N, H], their ends and the cells'."""
 
     @staticmethod
@@ -89,7 +110,7 @@ class LSTMChain(FirstOrder):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        _refuse_second_derivatives()
         hidden, cell, weight, outputs, kept = ctx.saved_tensors
         given = given.contiguous()
         carried, cells = (one.clone(memory_format=torch.contiguous_format) for one in (given_ends, given_cells))
@@ -105,6 +126,8 @@ class LSTMChain(FirstOrder):
         )
         to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
         return to_inputs, carried, cells, to_weight, to_inputs.sum(0), None, None
+
+    jvp = staticmethod(refuse_forward_mode)
 
 
 def _begin(

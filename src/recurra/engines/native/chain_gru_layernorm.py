@@ -9,17 +9,18 @@ from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import (
-    FirstOrder,
     call,
     carried_from,
+    check_first_derivative,
     kept_in,
     packed_columns,
     packed_rows,
-    refuse_second_derivatives,
+    steps_in,
 )
+from recurra.engines.native.chain import refuse_forward_mode
 
 
-class LayerNormGRUChain(FirstOrder):
+class LayerNormGRUChain(torch.autograd.Function):
     """(the normalised input [N, 3·H], hidden, weight_hh, gain_hh, bias_hh) → outputs [N, H], ends [B, H]."""
 
     @staticmethod
@@ -52,7 +53,7 @@ class LayerNormGRUChain(FirstOrder):
                 "weight_hh": (weight, (3 * size, size)),
                 "gain_hh": (gain, (3 * size,)),
                 "bias_hh": (bias, (3 * size,)),
-                "the projected input": (inputs, (int(rows.active.sum()), 3 * size)),
+                "the projected input": (inputs, (steps_in(rows), 3 * size)),
                 "hidden": (hidden, (rows.rows, size)),
             },
             [*places, kept if keep else None],
@@ -63,7 +64,7 @@ class LayerNormGRUChain(FirstOrder):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        check_first_derivative()
         hidden, weight, gain, bias, outputs, kept = ctx.saved_tensors
         size = weight.shape[1]
         gates, normalized, rates = kept_in(kept, LayerNormGRUChain.kept(weight))
@@ -84,3 +85,5 @@ class LayerNormGRUChain(FirstOrder):
         )
         to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[2] else None
         return to_inputs, carried, to_weight, to_gain.sum(0), to_bias.sum(0), None, None
+
+    jvp = staticmethod(refuse_forward_mode)

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.calling import FirstOrder, call, carried_from, refuse_second_derivatives
+from recurra.engines.native.calling import call, carried_from, check_first_derivative, steps_in
+from recurra.engines.native.chain import refuse_forward_mode
 
 
-class IndRNNChain(FirstOrder):
+class IndRNNChain(torch.autograd.Function):
     """(W·x + b [N, H], hidden [B, H], the weights within their bound [H]) → outputs [N, H], ends [B, H]."""
 
     @staticmethod
@@ -27,7 +28,7 @@ class IndRNNChain(FirstOrder):
             size,
             {
                 "weight_hh": (weight, (size,)),
-                "the projected input": (inputs, (int(rows.active.sum()), size)),
+                "the projected input": (inputs, (steps_in(rows), size)),
                 "hidden": (hidden, (rows.rows, size)),
             },
             [inputs, weight, hidden, outputs, ends],
@@ -38,7 +39,7 @@ class IndRNNChain(FirstOrder):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        check_first_derivative()
         hidden, weight, outputs, _ = ctx.saved_tensors
         given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(outputs)
         to_weight = torch.zeros_like(hidden)
@@ -54,3 +55,5 @@ class IndRNNChain(FirstOrder):
             [weight, hidden, outputs, given, carried, to_inputs, to_weight],
         )
         return to_inputs, carried, to_weight.sum(0), None, None
+
+    jvp = staticmethod(refuse_forward_mode)

@@ -9,17 +9,18 @@ from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import (
-    FirstOrder,
     call,
     carried_from,
+    check_first_derivative,
     kept_in,
     packed_columns,
     packed_rows,
-    refuse_second_derivatives,
+    steps_in,
 )
+from recurra.engines.native.chain import refuse_forward_mode
 
 
-class LayerNormLSTMChain(FirstOrder):
+class LayerNormLSTMChain(torch.autograd.Function):
     """(the normalised input [N, 4·H], hidden, cell, weight_hh, gain_hh, gain_cell, bias_cell) → as LSTMChain's."""
 
     @staticmethod
@@ -56,7 +57,7 @@ class LayerNormLSTMChain(FirstOrder):
                 "gain_hh": (gain, (4 * size,)),
                 "gain_cell": (gain_cell, (size,)),
                 "bias_cell": (bias_cell, (size,)),
-                "the projected input": (inputs, (int(rows.active.sum()), 4 * size)),
+                "the projected input": (inputs, (steps_in(rows), 4 * size)),
                 "hidden": (hidden, (rows.rows, size)),
                 "cell": (cells, (rows.rows, size)),
             },
@@ -68,7 +69,7 @@ class LayerNormLSTMChain(FirstOrder):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        check_first_derivative()
         hidden, cell, weight, gain, gain_cell, bias_cell, outputs, kept = ctx.saved_tensors
         size = weight.shape[1]
         gates, *others = kept_in(kept, LayerNormLSTMChain.kept(weight))
@@ -90,3 +91,5 @@ class LayerNormLSTMChain(FirstOrder):
         )
         to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
         return to_inputs, carried, cells, to_weight, *(one.sum(0) for one in sums), None, None
+
+    jvp = staticmethod(refuse_forward_mode)

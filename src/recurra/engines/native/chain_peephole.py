@@ -9,17 +9,18 @@ from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import (
-    FirstOrder,
     call,
     carried_from,
+    check_first_derivative,
     kept_in,
     packed_columns,
     packed_rows,
-    refuse_second_derivatives,
+    steps_in,
 )
+from recurra.engines.native.chain import refuse_forward_mode
 
 
-class PeepholeChain(FirstOrder):
+class PeepholeChain(torch.autograd.Function):
     """(W·x + b + c [N, 4·H], hidden and cell [B, H], weight_hh, weight_cell) → outputs, their ends and the cells'."""
 
     @staticmethod
@@ -51,7 +52,7 @@ class PeepholeChain(FirstOrder):
             {
                 "weight_hh": (weight, (4 * size, size)),
                 "weight_cell": (peeps, (3 * size,)),
-                "the projected input": (inputs, (int(rows.active.sum()), 4 * size)),
+                "the projected input": (inputs, (steps_in(rows), 4 * size)),
                 "hidden": (hidden, (rows.rows, size)),
                 "cell": (cells, (rows.rows, size)),
             },
@@ -63,7 +64,7 @@ class PeepholeChain(FirstOrder):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        check_first_derivative()
         hidden, cell, weight, peeps, outputs, kept = ctx.saved_tensors
         size = weight.shape[1]
         gates, all_cells = kept_in(kept, PeepholeChain.kept(weight))
@@ -83,3 +84,5 @@ class PeepholeChain(FirstOrder):
         )
         to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
         return to_inputs, carried, cells, to_weight, to_peeps.sum(0), None, None
+
+    jvp = staticmethod(refuse_forward_mode)

@@ -9,17 +9,18 @@ from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import (
-    FirstOrder,
     call,
     carried_from,
+    check_first_derivative,
     kept_in,
     packed_columns,
     packed_rows,
-    refuse_second_derivatives,
+    steps_in,
 )
+from recurra.engines.native.chain import refuse_forward_mode
 
 
-class ProjectionChain(FirstOrder):
+class ProjectionChain(torch.autograd.Function):
     """(W·x + b + c [N, 4·H], hidden [B, P], cell [B, H], weight_hh, weight_hr) → outputs, their ends and the cells'."""
 
     @staticmethod
@@ -52,7 +53,7 @@ class ProjectionChain(FirstOrder):
             {
                 "weight_hh": (weight, (4 * size, read)),
                 "weight_hr": (down, (read, size)),
-                "the projected input": (inputs, (int(rows.active.sum()), 4 * size)),
+                "the projected input": (inputs, (steps_in(rows), 4 * size)),
                 "hidden": (hidden, (rows.rows, read)),
                 "cell": (cells, (rows.rows, size)),
             },
@@ -64,7 +65,7 @@ class ProjectionChain(FirstOrder):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        check_first_derivative()
         hidden, cell, weight, down, outputs, kept = ctx.saved_tensors
         read, size = down.shape
         gates, wide, all_cells = kept_in(kept, ProjectionChain.kept(weight))
@@ -86,3 +87,5 @@ class ProjectionChain(FirstOrder):
         to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
         to_down = to_outputs.t() @ wide if ctx.needs_input_grad[4] else None
         return to_inputs, carried, cells, to_weight, to_down, None, None
+
+    jvp = staticmethod(refuse_forward_mode)

@@ -9,16 +9,17 @@ from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import (
-    FirstOrder,
     call,
     carried_from,
+    check_first_derivative,
     packed_columns,
     packed_rows,
-    refuse_second_derivatives,
+    steps_in,
 )
+from recurra.engines.native.chain import refuse_forward_mode
 
 
-class TanhChain(FirstOrder):
+class TanhChain(torch.autograd.Function):
     """(W·x + b + c [N, H], hidden [B, H], weight_hh) → outputs [N, H], ends [B, H]."""
 
     @staticmethod
@@ -31,8 +32,10 @@ class TanhChain(FirstOrder):
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
         return _backward("rnn_tanh", ctx, given, given_ends)
 
+    jvp = staticmethod(refuse_forward_mode)
 
-class RectifiedChain(FirstOrder):
+
+class RectifiedChain(torch.autograd.Function):
     """As TanhChain, with max(0, ·) for tanh."""
 
     @staticmethod
@@ -44,6 +47,8 @@ class RectifiedChain(FirstOrder):
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
         return _backward("rnn_relu", ctx, given, given_ends)
+
+    jvp = staticmethod(refuse_forward_mode)
 
 
 def _forward(
@@ -58,7 +63,7 @@ def _forward(
         weight.numel(),
         {
             "weight_hh": (weight, (size, size)),
-            "the projected input": (inputs, (int(rows.active.sum()), size)),
+            "the projected input": (inputs, (steps_in(rows), size)),
             "hidden": (hidden, (rows.rows, size)),
         },
         [inputs, packed_rows(weight), hidden, outputs, ends],
@@ -69,7 +74,7 @@ def _forward(
 
 
 def _backward(name: str, ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
-    refuse_second_derivatives()
+    check_first_derivative()
     hidden, weight, outputs, _ = ctx.saved_tensors
     size = weight.shape[1]
     given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(outputs)

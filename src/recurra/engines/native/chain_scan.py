@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.calling import FirstOrder, call, carried_from, refuse_second_derivatives
+from recurra.engines.native.calling import call, carried_from, check_first_derivative, steps_in
+from recurra.engines.native.chain import refuse_forward_mode
 
 
-class ScanChain(FirstOrder):
+class ScanChain(torch.autograd.Function):
     """(a and b of h' = a ∘ h + b, side by side [N, 2·H], hidden [B, H]) → outputs [N, H], ends [B, H]."""
 
     @staticmethod
@@ -24,7 +25,7 @@ class ScanChain(FirstOrder):
             (size, size),
             size,
             {
-                "the projected input": (inputs, (int(rows.active.sum()), 2 * size)),
+                "the projected input": (inputs, (steps_in(rows), 2 * size)),
                 "hidden": (hidden, (rows.rows, size)),
             },
             [inputs, hidden, outputs, ends],
@@ -35,7 +36,7 @@ class ScanChain(FirstOrder):
 
     @staticmethod
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivatives()
+        check_first_derivative()
         hidden, outputs, inputs = ctx.saved_tensors
         size = hidden.shape[1]
         given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(inputs)
@@ -51,3 +52,5 @@ class ScanChain(FirstOrder):
             [inputs, hidden, outputs, given, carried, to_inputs],
         )
         return to_inputs, carried, None, None
+
+    jvp = staticmethod(refuse_forward_mode)

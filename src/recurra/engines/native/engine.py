@@ -10,7 +10,7 @@ from recurra.engines.native.arrangement import arrange
 from recurra.engines.native.check import check_lengths, check_tensors
 from recurra.engines.native.kernels import kernel_of
 from recurra.engines.native.library import SUFFIXES, why_absent
-from recurra.engines.native.operators import is_transformed, name_of, operate
+from recurra.engines.native.operators import is_transformed, operate
 from recurra.errors import SettingsError, ShapeError
 from recurra.state import State
 
@@ -19,10 +19,10 @@ def why_not(cell: Cell) -> str | None:
     """Why the native kernels cannot run a cell; None where they can. Subclasses may compute something else."""
     if kernel_of(cell) is None:
         return f"there is no native kernel for {type(cell).__name__}"
-    for weights in cell.parameters():
-        if weights.dtype not in SUFFIXES or weights.device.type != "cpu":
-            found = f"{weights.dtype} on {weights.device}"
-            return f"the native kernels compute in float32 and float64 on the CPU, and the weights are {found}"
+    weights = next(cell.parameters())
+    if weights.dtype not in SUFFIXES or weights.device.type != "cpu":
+        found = f"{weights.dtype} on {weights.device}"
+        return f"the native kernels compute in float32 and float64 on the CPU, and the weights are {found}"
     return None if torch.compiler.is_compiling() else why_absent()  # a compiler would trace the search for the file
 
 
@@ -54,15 +54,13 @@ def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -
     if type(state) is not kernel.state:
         raise ShapeError(f"{where}: the state is a {type(state).__name__}, expected {kernel.state.__name__}")
     weights = [weight.contiguous() for weight in kernel.weights(cell)]
-    if torch.compiler.is_compiling() or is_transformed():  # the operator checks when it runs
-        dtype = state[0].dtype
-        projected = kernel.project(cell, x.transpose(0, 1)).to(dtype).contiguous()
-        begin = [leaf.contiguous() for leaf in state]
-        outputs, ends = operate(name_of(cell), projected, begin, weights, lengths)
-        return outputs.transpose(0, 1), kernel.state(*ends)
     leaves = {name: leaf.contiguous() for name, leaf in state._asdict().items()}
     expected = cell.initial_state(rows)
     dtype = expected[0].dtype
+    if torch.compiler.is_compiling() or is_transformed():  # the operator checks when it runs
+        projected = kernel.project(cell, x.transpose(0, 1)).to(dtype).contiguous()
+        outputs, ends = operate(kernel.name, projected, list(leaves.values()), weights, lengths)
+        return outputs.transpose(0, 1), kernel.state(*ends)
     check_tensors(where, dtype, {name: (leaf, tuple(getattr(expected, name).shape)) for name, leaf in leaves.items()})
     if lengths is not None:
         check_lengths(where, lengths, rows, steps)

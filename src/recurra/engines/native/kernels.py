@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +26,7 @@ from recurra.cells import (
     PeepholeLSTMCell,
     ProjectedLSTMCell,
 )
-from recurra.engines.native.chain import GRUChain, LSTMChain
+from recurra.engines.native.chain import KEPT, GRUChain, LSTMChain
 from recurra.engines.native.chain_gru_layernorm import LayerNormGRUChain
 from recurra.engines.native.chain_indrnn import IndRNNChain
 from recurra.engines.native.chain_lstm_layernorm import LayerNormLSTMChain
@@ -35,28 +35,50 @@ from recurra.engines.native.chain_projection import ProjectionChain
 from recurra.engines.native.chain_rnn import RectifiedChain, TanhChain
 from recurra.engines.native.chain_scan import ScanChain
 
+Tensors = Sequence[Tensor]
+
+
+def _all_saved(state: Tensors, weights: Tensors, outputs: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
+    return (*state, *weights, outputs, kept)
+
+
+def _without_bias(state: Tensors, weights: Tensors, outputs: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
+    return (*state, weights[0], outputs, kept)
+
+
+def _rows_of_weight(state: Tensors, weights: Tensors) -> int:
+    return weights[0].shape[0]
+
 
 class Kernel(NamedTuple):
     """How a cell is run.
 
-    chain: an autograd function of the projected input, the leaves of the state, the weights, the arrangement, and
-    whether backward will come; it gives the outputs and the leaves of the ends. state: the cell's. project: x
-    [..., I] → the projected input, for all steps at once. weights: what the chain reads of the cell beside.
+    name: the kernel's own. chain: an autograd function of the projected input, the leaves of the state, the weights,
+    the arrangement, and whether backward will come; it gives the outputs and the leaves of the ends. state: the cell's.
+    project: x [..., I] → the projected input, for all steps at once. weights: what the chain reads of the cell beside.
+
+    For the operators, from the leaves of the state and the weights: kept, the numbers a step that the chain saves last
+    for its backward; read, those of the projected input; saved, all that it saves, in its order.
     """
 
+    name: str
     chain: Any
     state: type[Any]
     project: Callable[[Any, Tensor], Tensor]
     weights: Callable[[Any], tuple[Tensor, ...]]
+    kept: Callable[[Tensors, Tensors], int]
+    read: Callable[[Tensors, Tensors], int] = _rows_of_weight
+    saved: Callable[[Tensors, Tensors, Tensor, Tensor], tuple[Tensor, ...]] = _all_saved
 
 
 def kernel_of(cell: Cell) -> Kernel | None:
     """The cell's kernel, if it has one. Subclasses may compute something else; a linear cell is its coefficients."""
     if isinstance(cell, LinearCell):
-        return SCAN if type(cell).step is LinearCell.step else None
-    if type(cell) is ElmanCell:
-        return _ELMAN[cell.nonlinearity]
-    return _KERNELS.get(type(cell))
+        return KERNELS["LinearCell"] if type(cell).step is LinearCell.step else None
+    name = type(cell).__name__
+    if type(cell) not in _EXACTLY:
+        return None
+    return KERNELS[f"{name}, {cell.nonlinearity}" if isinstance(cell, ElmanCell) else name]
 
 
 def _with_both_biases(cell: Any, x: Tensor) -> Tensor:
@@ -69,35 +91,105 @@ def _normalized_with_both_biases(cell: Any, x: Tensor) -> Tensor:
     return F.layer_norm(F.linear(x, cell.weight_ih), cell.gain_ih.shape, cell.gain_ih, bias)
 
 
-SCAN = Kernel(ScanChain, LinearState, lambda cell, x: torch.cat(cell.coefficients(x), -1), lambda cell: ())
+def _weight(cell: Any) -> tuple[Tensor, ...]:
+    return (cell.weight_hh,)
 
-_ELMAN = {
-    "tanh": Kernel(TanhChain, ElmanState, _with_both_biases, lambda cell: (cell.weight_hh,)),
-    "relu": Kernel(RectifiedChain, ElmanState, _with_both_biases, lambda cell: (cell.weight_hh,)),
-}
 
-_KERNELS: dict[type[Cell], Kernel] = {
-    GRUCell: Kernel(GRUChain, GRUState, GRUCell.project, lambda cell: (cell.weight_hh, cell.bias_hh)),
-    LSTMCell: Kernel(LSTMChain, LSTMState, LSTMCell.project, lambda cell: (cell.weight_hh, cell.bias_hh)),
-    IndRNNCell: Kernel(
-        IndRNNChain, IndRNNState, IndRNNCell.project, lambda cell: (cell.weight_hh.clamp(-cell.bound, cell.bound),)
-    ),
-    PeepholeLSTMCell: Kernel(
-        PeepholeChain, LSTMState, _with_both_biases, lambda cell: (cell.weight_hh, cell.weight_cell)
-    ),
-    ProjectedLSTMCell: Kernel(
-        ProjectionChain, LSTMState, _with_both_biases, lambda cell: (cell.weight_hh, cell.weight_hr)
-    ),
-    LayerNormLSTMCell: Kernel(
-        LayerNormLSTMChain,
-        LSTMState,
-        _normalized_with_both_biases,
-        lambda cell: (cell.weight_hh, cell.gain_hh, cell.gain_cell, cell.bias_cell),
-    ),
-    LayerNormGRUCell: Kernel(
-        LayerNormGRUChain,
-        GRUState,
-        LayerNormGRUCell.project,
-        lambda cell: (cell.weight_hh, cell.gain_hh, cell.bias_hh),
-    ),
+def _weight_and_bias(cell: Any) -> tuple[Tensor, ...]:
+    return cell.weight_hh, cell.bias_hh
+
+
+def _nothing(state: Tensors, weights: Tensors) -> int:
+    return 0
+
+
+def _twice(state: Tensors, weights: Tensors) -> int:
+    return 2 * state[0].shape[1]
+
+
+_EXACTLY = (
+    ElmanCell,
+    GRUCell,
+    LSTMCell,
+    IndRNNCell,
+    PeepholeLSTMCell,
+    ProjectedLSTMCell,
+    LayerNormLSTMCell,
+    LayerNormGRUCell,
+)
+
+KERNELS = {
+    kernel.name: kernel
+    for kernel in (
+        Kernel(
+            "GRUCell",
+            GRUChain,
+            GRUState,
+            GRUCell.project,
+            _weight_and_bias,
+            lambda state, weights: KEPT[3] * weights[0].shape[1],
+            saved=_without_bias,
+        ),
+        Kernel(
+            "LSTMCell",
+            LSTMChain,
+            LSTMState,
+            LSTMCell.project,
+            _weight_and_bias,
+            lambda state, weights: KEPT[4] * weights[0].shape[1],
+            saved=_without_bias,
+        ),
+        Kernel("ElmanCell, tanh", TanhChain, ElmanState, _with_both_biases, _weight, _nothing),
+        Kernel("ElmanCell, relu", RectifiedChain, ElmanState, _with_both_biases, _weight, _nothing),
+        Kernel(
+            "IndRNNCell",
+            IndRNNChain,
+            IndRNNState,
+            IndRNNCell.project,
+            lambda cell: (cell.weight_hh.clamp(-cell.bound, cell.bound),),
+            _nothing,
+        ),
+        Kernel(
+            "PeepholeLSTMCell",
+            PeepholeChain,
+            LSTMState,
+            _with_both_biases,
+            lambda cell: (cell.weight_hh, cell.weight_cell),
+            lambda state, weights: sum(PeepholeChain.kept(weights[0])),
+        ),
+        Kernel(
+            "ProjectedLSTMCell",
+            ProjectionChain,
+            LSTMState,
+            _with_both_biases,
+            lambda cell: (cell.weight_hh, cell.weight_hr),
+            lambda state, weights: sum(ProjectionChain.kept(weights[0])),
+        ),
+        Kernel(
+            "LayerNormLSTMCell",
+            LayerNormLSTMChain,
+            LSTMState,
+            _normalized_with_both_biases,
+            lambda cell: (cell.weight_hh, cell.gain_hh, cell.gain_cell, cell.bias_cell),
+            lambda state, weights: sum(LayerNormLSTMChain.kept(weights[0])),
+        ),
+        Kernel(
+            "LayerNormGRUCell",
+            LayerNormGRUChain,
+            GRUState,
+            LayerNormGRUCell.project,
+            lambda cell: (cell.weight_hh, cell.gain_hh, cell.bias_hh),
+            lambda state, weights: sum(LayerNormGRUChain.kept(weights[0])),
+        ),
+        Kernel(
+            "LinearCell",
+            ScanChain,
+            LinearState,
+            lambda cell, x: torch.cat(cell.coefficients(x), -1),
+            lambda cell: (),
+            _twice,
+            read=_twice,
+        ),
+    )
 }
+"""By the kernel's name."""

@@ -10,62 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra.cells import Cell, ElmanCell, LinearCell
 from recurra.engines.native.arrangement import Arrangement, arrange
-from recurra.engines.native.calling import SECOND, FirstOrder
-from recurra.engines.native.chain import KEPT, GRUChain, LSTMChain
-from recurra.engines.native.chain_gru_layernorm import LayerNormGRUChain
-from recurra.engines.native.chain_indrnn import IndRNNChain
-from recurra.engines.native.chain_lstm_layernorm import LayerNormLSTMChain
-from recurra.engines.native.chain_peephole import PeepholeChain
-from recurra.engines.native.chain_projection import ProjectionChain
-from recurra.engines.native.chain_rnn import RectifiedChain, TanhChain
-from recurra.engines.native.chain_scan import ScanChain
+from recurra.engines.native.chain import refuse_forward_mode, refuse_second_derivatives
 from recurra.engines.native.check import check_lengths
+from recurra.engines.native.kernels import KERNELS, Kernel
 from recurra.errors import SettingsError, ShapeError
-
-
-class Chain(NamedTuple):
-    """What an operator must know of a chain beside its function.
-
-    kept: numbers a step that it keeps for backward, from the weights and the width of the projected input.
-    saved: how many of the weights its backward reads.
-    """
-
-    function: Any
-    kept: Callable[[Sequence[Tensor], int], int]
-    saved: int
-
-
-def _of_all_weights(function: Any, weights: int) -> Chain:
-    return Chain(function, lambda given, width: sum(function.kept(given[0])), weights)
-
-
-CHAINS = {
-    "GRUCell": Chain(GRUChain, lambda weights, width: KEPT[3] * weights[0].shape[1], 1),
-    "LSTMCell": Chain(LSTMChain, lambda weights, width: KEPT[4] * weights[0].shape[1], 1),
-    "ElmanCell tanh": Chain(TanhChain, lambda weights, width: 0, 1),
-    "ElmanCell relu": Chain(RectifiedChain, lambda weights, width: 0, 1),
-    "IndRNNCell": Chain(IndRNNChain, lambda weights, width: 0, 1),
-    "LinearCell": Chain(ScanChain, lambda weights, width: width, 0),
-    "PeepholeLSTMCell": _of_all_weights(PeepholeChain, 2),
-    "ProjectedLSTMCell": _of_all_weights(ProjectionChain, 2),
-    "LayerNormGRUCell": _of_all_weights(LayerNormGRUChain, 3),
-    "LayerNormLSTMCell": _of_all_weights(LayerNormLSTMChain, 4),
-}
-"""By the names that `name_of` gives."""
-
-
-def name_of(cell: Cell) -> str:
-    """The name of a cell's chain: its class, with its squashing where there are two; linear cells share one."""
-    if isinstance(cell, LinearCell):
-        return "LinearCell"
-    return f"ElmanCell {cell.nonlinearity}" if isinstance(cell, ElmanCell) else type(cell).__name__
 
 
 class _Record:
@@ -86,9 +40,9 @@ def chain(
     """A cell along time.
 
     Args:
-        cell: of CHAINS, a name.
-        inputs: projected, time first [T, B, gates · H].
-        state: its leaves before the first step, [B, H] each.
+        cell: of KERNELS.
+        inputs: projected, time first [T, B, …].
+        state: its leaves before the first step, [B, …] each.
         weights: as the chain takes them.
         lengths: [B] int64 on the CPU; None: all are T.
         keep: give what backward needs.
@@ -99,7 +53,7 @@ def chain(
     """
     one, rows = _chain(cell), _rows(cell, inputs, lengths)
     record, leaves = _Record(), [rows.sorted(leaf) for leaf in state]
-    outputs, *ends = one.function.forward(record, _packed(inputs, rows), *leaves, *weights, rows, keep)
+    outputs, *ends = one.chain.forward(record, _packed(inputs, rows), *leaves, *weights, rows, keep)
     found = [_padded(outputs, rows, inputs.shape), *(rows.unsorted(end) for end in ends)]
     return [*found, _filled(record.saved_tensors[-1], inputs)] if keep else found
 
@@ -110,7 +64,7 @@ def _(
 ) -> list[Tensor]:
     steps, rows, size = inputs.shape[0], inputs.shape[1], state[0].shape[1]
     found = [inputs.new_empty(steps, rows, size), *(leaf.new_empty(leaf.shape) for leaf in state)]
-    return [*found, inputs.new_empty(steps * rows, _chain(cell).kept(weights, inputs.shape[2]))] if keep else found
+    return [*found, inputs.new_empty(steps * rows, _chain(cell).kept(state, weights))] if keep else found
 
 
 @torch.library.custom_op("recurra::chain_backward", mutates_args=())
@@ -129,9 +83,9 @@ def chain_backward(
     leaves, packed = [rows.sorted(leaf) for leaf in state], _packed(outputs, rows)
     record = _Record()
     record.rows, record.needs_input_grad = rows, (True,) * (3 + len(state) + len(weights))
-    record.saved_tensors = (*leaves, *weights[: one.saved], packed, kept[: len(packed)])
+    record.saved_tensors = one.saved(leaves, weights, packed, kept[: len(packed)])
     with torch.no_grad():
-        found = one.function.backward(record, _packed(given, rows), *(rows.sorted(end) for end in given_ends))
+        found = one.chain.backward(record, _packed(given, rows), *(rows.sorted(end) for end in given_ends))
     to_inputs, *rest = found[: 1 + len(state) + len(weights)]
     to_state, to_weights = rest[: len(state)], rest[len(state) :]
     return [_padded(to_inputs, rows, given.shape), *(rows.unsorted(leaf) for leaf in to_state), *to_weights]
@@ -148,8 +102,7 @@ def _(
     given: Tensor,
     given_ends: Sequence[Tensor],
 ) -> list[Tensor]:
-    width = weights[0].shape[0] if weights else kept.shape[1]  # a scan keeps its input
-    to_inputs = given.new_empty(given.shape[0], given.shape[1], width)
+    to_inputs = given.new_empty(given.shape[0], given.shape[1], _chain(cell).read(state, weights))
     return [to_inputs, *(one.new_empty(one.shape) for one in (*state, *weights))]
 
 
@@ -171,7 +124,7 @@ def _differentiate(ctx: Any, given: Sequence[Tensor]) -> tuple[Any, ...]:
 
 
 def _refuse(ctx: Any, given: Sequence[Tensor]) -> Any:
-    raise SettingsError(SECOND)
+    refuse_second_derivatives()
 
 
 chain.register_autograd(_differentiate, setup_context=_save)
@@ -198,7 +151,7 @@ chain.register_vmap(partial(_each, chain))
 chain_backward.register_vmap(partial(_each, chain_backward))
 
 
-class _TransformedBackward(FirstOrder):
+class _TransformedBackward(torch.autograd.Function):
     """The backward operator for torch.func."""
 
     generate_vmap_rule = True
@@ -229,7 +182,7 @@ class _TransformedBackward(FirstOrder):
         return _refuse(ctx, given)
 
 
-class _Transformed(FirstOrder):
+class _Transformed(torch.autograd.Function):
     """The operator for torch.func, which asks of autograd's functions what an operator's registration does not give."""
 
     generate_vmap_rule = True
@@ -253,6 +206,8 @@ class _Transformed(FirstOrder):
         )
         return None, None, None, *found
 
+    jvp = staticmethod(refuse_forward_mode)
+
 
 def operate(
     cell: str, inputs: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor], lengths: Tensor | None
@@ -275,10 +230,10 @@ def is_transformed() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
-def _chain(cell: str) -> Chain:
-    if cell not in CHAINS:
-        raise SettingsError(f"recurra::chain: there is no chain for {cell!r}, expected one of {', '.join(CHAINS)}")
-    return CHAINS[cell]
+def _chain(cell: str) -> Kernel:
+    if cell not in KERNELS:
+        raise SettingsError(f"recurra::chain: there is no chain for {cell!r}, expected one of {', '.join(KERNELS)}")
+    return KERNELS[cell]
 
 
 def _rows(cell: str, time_first: Tensor, lengths: Tensor | None) -> Arrangement:
@@ -311,11 +266,11 @@ def _padded(packed: Tensor, rows: Arrangement, shape: Sequence[int]) -> Tensor:
 
 
 def _filled(kept: Tensor | None, inputs: Tensor) -> Tensor:
-    """What was kept, as many rows as a padded batch has."""
+    """What was kept, as many rows as a padded batch has; an operator may not give back what it was given."""
     assert kept is not None
     count = inputs.shape[0] * inputs.shape[1]
     if len(kept) == count:
-        return kept.clone() if kept.data_ptr() == inputs.data_ptr() else kept  # what is given may not be what was taken
+        return kept.clone() if kept.data_ptr() == inputs.data_ptr() else kept
     whole = kept.new_zeros(count, kept.shape[1])
     whole[: len(kept)] = kept
     return whole
