@@ -11,7 +11,7 @@ import pytest
 
 from recurra import bench
 from recurra.bench import figures as figures_module
-from recurra.bench import sequences, steps
+from recurra.bench import sequences, steps, tune
 from recurra.bench.sequences import Case
 from recurra.bench.tune import Grid
 from recurra.bench.turns import medians
