@@ -11,7 +11,7 @@ import pytest
 
 from recurra import bench
 from recurra.bench import figures as figures_module
-from recurra.bench import sequences, steps, tune
+from recurra.bench import sequences, steps
 from recurra.bench.sequences import Case
 from recurra.bench.tune import Grid
 from recurra.bench.turns import medians
@@ -35,7 +35,6 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(steps, "STEPS", 2)
     monkeypatch.setattr(figures_module, "SHAPES", ((2, 3, 4),))
     monkeypatch.setattr(figures_module, "HIDDEN", (4,))
-    monkeypatch.setattr(tune, "GRID", SMALL)
     costs.forget()
     yield
     costs.forget()
@@ -66,7 +65,7 @@ def test_numbers_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_table_measured_has_every_cell_and_shape_in_order() -> None:
     told: list[str] = []
-    found = bench.measured_costs(1, SMALL, told.append)
+    found = bench.measured_costs(1, told.append, SMALL)
     kinds = sorted({type(cell(2, 2)).__name__ for cell in CELLS.values() if "native" not in why_not(cell(2, 2))})
     assert list(found) == kinds and len(told) == len(kinds)
     for of_kind in found.values():
@@ -108,7 +107,7 @@ def test_the_figures_are_printed_as_tables_and_as_json(capsys: pytest.CaptureFix
     assert found["machine"]["costs"] == costs.table().digest
     assert main(["bench", "--rounds", "1"]) == 0
     printed = capsys.readouterr().out
-    assert "sequences: milliseconds, and torch / native" in printed and "torch / session" in printed
+    assert "sequences: milliseconds, forward and backward" in printed and "torch / session" in printed
 
 
 @pytest.mark.parametrize(

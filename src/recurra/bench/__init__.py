@@ -2,6 +2,6 @@
 
 from recurra.bench.sequences import Case, measured_case
 from recurra.bench.steps import measured_step
-from recurra.bench.tune import GRID, measured_costs, save_costs
+from recurra.bench.tune import measured_costs, save_costs
 
-__all__ = ["GRID", "Case", "measured_case", "measured_costs", "measured_step", "save_costs"]
+__all__ = ["Case", "measured_case", "measured_costs", "measured_step", "save_costs"]

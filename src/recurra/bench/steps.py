@@ -45,7 +45,8 @@ def measured_step(cell: str, hidden_size: int, rounds: int) -> dict[str, float]:
         state, one = None, x[None]
         for _ in range(STEPS):
             y, state = theirs(one, state)
-        return y[0]
+        last: Tensor = y[0]
+        return last
 
     ways = {"session": of_session, "function": of_cell, "torch": of_torch}
     with torch.inference_mode():

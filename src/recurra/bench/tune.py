@@ -36,13 +36,14 @@ GRID = Grid()
 
 
 def measured_costs(
-    rounds: int, grid: Grid = GRID, tell: Callable[[str], None] = lambda text: None
+    rounds: int, tell: Callable[[str], None] = lambda text: None, grid: Grid = GRID
 ) -> dict[str, dict[str, list[Measured]]]:
     """Measure what `engines.costs` reads; the same cells, kinds and shapes in the same order at each call.
 
     Args:
         rounds: of each measurement.
         tell: takes a line as each cell begins.
+        grid: the shapes.
 
     Raises:
         SettingsError: no cell has native kernels here.

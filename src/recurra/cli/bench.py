@@ -46,9 +46,7 @@ def bench(
     for part, unit in (("sequences", "milliseconds, forward and backward"), ("steps", "microseconds")):
         rows = found[part]
         if rows:
-            print_text(
-                f"\n{part}: milliseconds, and torch / native" if part == "sequences" else f"\n{part}: microseconds"
-            )
+            print_text(f"\n{part}: {unit}")
             print_text(table(list(rows[0]), [list(row.values()) for row in rows]))
 
 

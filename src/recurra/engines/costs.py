@@ -143,7 +143,7 @@ def read(path: Path) -> CostTable:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f"is no table of engine costs of format {FORMAT}", path)
     made_with, cells = content.get("made_with"), content.get("cells")
-    if not _is_strings(made_with) or not isinstance(cells, dict):
+    if not isinstance(made_with, dict) or not isinstance(cells, dict) or not _is_strings(made_with):
         raise DataError("is a table of engine costs without made_with or cells", path)
     for cell, kinds in cells.items():
         if not isinstance(kinds, dict) or not all(isinstance(shapes, list) for shapes in kinds.values()):
@@ -160,7 +160,6 @@ def read(path: Path) -> CostTable:
 
 def as_text(cells: Mapping[str, Mapping[str, Sequence[Measured]]], made_with: Mapping[str, str]) -> str:
     """A table as the text of its file: a line a shape, in order, ratios to two digits."""
-    lines = [f'{{"format": {FORMAT},', f'"made_with": {json.dumps(dict(sorted(made_with.items())))},', '"cells": {']
     of_cells = []
     for cell, kinds in sorted(cells.items()):
         of_kinds = []
@@ -168,7 +167,8 @@ def as_text(cells: Mapping[str, Mapping[str, Sequence[Measured]]], made_with: Ma
             rows = ",\n".join(json.dumps([*shape[:3], round(shape[3], 2)]) for shape in sorted(shapes))
             of_kinds.append(f"{json.dumps(kind)}: [\n{rows}]")
         of_cells.append(f"{json.dumps(cell)}: {{" + ",\n".join(of_kinds) + "}")
-    return "\n".join(lines) + "\n" + ",\n".join(of_cells) + "}}\n"
+    head = f'{{"format": {FORMAT},\n"made_with": {json.dumps(dict(sorted(made_with.items())))},\n"cells": {{'
+    return head + ",\n".join(of_cells) + "}}\n"
 
 
 @lru_cache(maxsize=4096)
@@ -183,8 +183,8 @@ def _distance(one: Sequence[int], other: Sequence[int]) -> float:
     return sum(w * abs(math.log2(max(a, 1) / max(b, 1))) for w, a, b in zip(weights, one, other, strict=True))
 
 
-def _is_strings(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+def _is_strings(value: dict[str, Any]) -> bool:
+    return all(isinstance(one, str) for one in value.values())
 
 
 def _is_measured(shape: Any) -> bool:

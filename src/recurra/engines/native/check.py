@@ -36,6 +36,8 @@ def check_tensors(where: str, dtype: torch.dtype, expected: Mapping[str, tuple[T
             )
         if not tensor.is_contiguous() or tensor.is_neg():
             raise ShapeError(f"{where}: {name} has gaps (strides {list(tensor.stride())}); give {name}.contiguous()")
+        if tensor.data_ptr() % dtype.itemsize:
+            raise ShapeError(f"{where}: {name} begins between two numbers of memory; give {name}.clone()")
 
 
 def check_lengths(where: str, lengths: Tensor, rows: int, steps: int) -> None:

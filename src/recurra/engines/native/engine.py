@@ -45,8 +45,12 @@ def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -
     kernel = kernel_of(cell)
     if kernel is None:
         raise SettingsError(f"native: there is no native kernel for {type(cell).__name__}; give engine 'loop'")
-    rows, steps = x.shape[0], x.shape[1]
     where = f"native {type(cell).__name__}"
+    if x.dim() != 3 or x.shape[2] != cell.input_size:
+        raise ShapeError(f"{where}: x has shape {list(x.shape)}, expected [B, T, {cell.input_size}]")
+    if not x.is_cpu or x.layout is not torch.strided:
+        raise ShapeError(f"{where}: x is {x.layout} on {x.device}, expected a dense tensor on cpu, as the weights")
+    rows, steps = x.shape[0], x.shape[1]
     if type(state) is not kernel.state:
         raise ShapeError(f"{where}: the state is a {type(state).__name__}, expected {kernel.state.__name__}")
     weights = [weight.contiguous() for weight in kernel.weights(cell)]
