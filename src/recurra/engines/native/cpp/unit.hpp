@@ -2,6 +2,9 @@
 // namespace without a name, so that the linker never takes one unit's code, made for another processor, for another's.
 #include <cstdint>
 #include <cstring>
+#if RECURRA_BYTES == 64
+#include <immintrin.h>
+#endif
 
 #include "kernels.hpp"
 
