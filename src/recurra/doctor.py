@@ -12,6 +12,7 @@ import torch
 from recurra import __version__
 from recurra.cells import CELLS
 from recurra.engines import why_not
+from recurra.engines.costs import table
 from recurra.engines.native import instructions, why_absent
 from recurra.engines.selection import QUICK
 
@@ -84,7 +85,8 @@ def native_engine() -> dict[str, str]:
     """Whether the compiled library is here, with the instruction set that it uses; or what is missing and the mend."""
     using = instructions()
     if using is not None:
-        return {"usable": "yes", "instructions": using}
+        costs = table()
+        return {"usable": "yes", "instructions": using, "costs": costs.digest, "costs from": str(costs.source)}
     return {"usable": "no", "why not": f"{why_absent()}; the other engines do its work, more slowly"}
 
 

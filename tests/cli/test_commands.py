@@ -219,8 +219,9 @@ def test_doctor_tells_versions_devices_and_engines(call: Call) -> None:
     engines = {row["cell"]: row for row in content["engines"]}
     native = content["native engine"]
     assert (native["usable"] == "yes" and native["instructions"] in LEVELS) or "C++17 compiler" in native["why not"]
-    assert engines["lstm"]["usable"] == "loop, fused" + (", native" if native["usable"] == "yes" else "")
-    assert engines["mingru"]["usable"] == "loop, scan"
+    also = ", native" if native["usable"] == "yes" else ""
+    assert engines["lstm"]["usable"] == f"loop, fused{also}"
+    assert engines["mingru"]["usable"] == f"loop, scan{also}"
     assert engines["feedforward"]["why not"].startswith("fused: torch has no fused kernel")
     assert all("recurra[" in one["add it with"] for one in content["missing"])  # extras at most
     shown = call("doctor").out
