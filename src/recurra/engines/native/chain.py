@@ -134,7 +134,9 @@ def _begin(
 
 
 def _sequences(rows: Arrangement, hidden: Tensor) -> Sequences:
-    return Sequences(hidden.shape[0], len(rows.active), hidden.shape[1], rows.active.data_ptr(), torch.get_num_threads())
+    return Sequences(
+        hidden.shape[0], len(rows.active), hidden.shape[1], rows.active.data_ptr(), torch.get_num_threads()
+    )
 
 
 def _gradients(

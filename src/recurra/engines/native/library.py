@@ -32,7 +32,13 @@ MEND = (
 class Sequences(ctypes.Structure):
     """`Sequences` of kernels.hpp: rows sorted by length, their steps one after the other."""
 
-    _fields_ = (("rows", c_int64), ("steps", c_int64), ("hidden_size", c_int64), ("active", c_void_p), ("threads", c_int64))
+    _fields_ = (
+        ("rows", c_int64),
+        ("steps", c_int64),
+        ("hidden_size", c_int64),
+        ("active", c_void_p),
+        ("threads", c_int64),
+    )
 
 
 class Step(ctypes.Structure):
