@@ -234,7 +234,7 @@ library, at = load(), room.data_ptr()
 box = Sequences(8, 200, 64, active.data_ptr(), 4)
 places = (at, at, at, at, at + 4_000_000, at + 5_000_000, at + 6_000_000, None)
 function = library.function("gru_forward", torch.float32)
-def work(room, active):  # holds its memory; torch's own functions would not do here: at the end of Python they end the process, in any thread
+def work(room, active):  # holds its memory. Not by torch, whose functions end the process there
     while True:
         function(library.level, box, *places)
 for _ in range(2):
