@@ -1,12 +1,13 @@
 """The native engine beside torch's kernels: whole sequences forward and backward, padded batches, single steps.
 
-    python benchmarks/native.py [--rounds 9] [--small]
+    python benchmarks/native.py [--rounds 9] [--small] [--threads 1]
 
 Sequences: GRU and LSTM, one layer, input = hidden, against torch.nn on the same weights; with lengths spread evenly
 from T/10 to T against torch's packed sequences. Steps: the whole Python call at batch 1 against torch's cell function
 (`torch.nn.GRUCell`, `LSTMCell`) and torch.nn.GRU or LSTM over one step, in inference mode. Results are compared before
-anything is timed; ways take turns, and a figure is the ratio of medians, torch / native. One thread, in the processor's
-seconds, so that other work on the machine counts little.
+anything is timed; ways take turns, and a figure is the ratio of medians, torch / native. One thread is timed in the
+processor's seconds, so that other work on the machine counts little; several in seconds of the clock, which says
+something on an idle machine alone.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--small", action="store_true", help="three shapes, for a first look")
+    parser.add_argument("--threads", type=int, default=1, help="of torch and of the kernels alike")
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads)
     shapes, rounds = SMALL if options.small else SHAPES, options.rounds
     sequences = [
         sequence(kind, *shape, ragged, rounds) for kind, ragged, shape in product(LAYERS, (False, True), shapes)
@@ -140,13 +142,14 @@ def step(kind: str, hidden: int, rounds: int) -> dict[str, Any]:
 
 def medians(ways: Mapping[str, Way], rounds: int, unit: float) -> dict[str, float]:
     """The ways in turn; the first two rounds are the warm-up."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 2):
         for name, way in ways.items():
-            began = time.process_time()
+            began = clock()
             way()
             if turn >= 2:
-                times[name].append(time.process_time() - began)
+                times[name].append(clock() - began)
     return {name: unit * statistics.median(values) for name, values in times.items()}
 
 

@@ -76,10 +76,11 @@ def measured(cell: str, batch: int, hidden: int, compiled: bool, rounds: int) ->
         row["seconds to compile"] = time.process_time() - began
     ways: dict[str, Way] = {name: lambda way=way: way().backward(weights) for name, way in forward.items()}
     found = {name: (y := way(), *torch.autograd.grad((y * weights).sum(), x)) for name, way in forward.items()}
-    for ours, expected in zip((one for pair in found.values() for one in pair), found["loop"] * len(found)):
-        far = float((ours - expected).abs().max() / expected.abs().max())
-        if far > 1e-3:  # a normalised row begins from zeros, and there the loop itself has no more digits
-            raise SystemExit(f"{cell}, batch {batch}, hidden {hidden}: {far:.1e} from the loop")
+    for pair in found.values():
+        for one, expected in zip(pair, found["loop"], strict=True):
+            far = float((one - expected).detach().abs().max() / expected.detach().abs().max())
+            if far > 1e-3:  # a normalised row begins from zeros, and there the loop itself has no more digits
+                raise SystemExit(f"{cell}, batch {batch}, hidden {hidden}: {far:.1e} from the loop")
     square = torch.randn(1024, 1024)
     row |= medians(ways | {"square": lambda: torch.mm(square, square)}, rounds)
     recurrent, from_input = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 import threading
 from itertools import product
 
@@ -194,3 +196,51 @@ def test_lengths_states_and_inputs_that_do_not_fit_are_refused(library: Library)
         native(lstm, x, state)
     with pytest.raises(ShapeError, match=r"native LSTMCell: cell has shape \[3, 4\], expected \[2, 4\]"):
         native(lstm, x, type(lstm.initial_state(1))(torch.zeros(2, 4), torch.zeros(3, 4)))
+
+
+def test_any_number_of_threads_gives_the_same_bits(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind, hidden, rows in product(KINDS, (40, 70), (2, 9, 33)):
+        layer, x = drawn(kind, hidden, torch.float32), torch.randn(rows, 60, 3)
+        for lengths in (None, torch.randint(0, 61, (rows,))):
+            found = []
+            for threads in (1, 2, 5):  # of the library; torch's products stay as they are
+                monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+                given = x.clone().requires_grad_()
+                layer.zero_grad()
+                outputs, end = layer(given, lengths=lengths)
+                (outputs.square().sum() + end.layers[0].hidden.sum()).backward()
+                found.append([outputs, *end.layers[0], given.grad, *(one.grad.clone() for one in layer.parameters())])
+            for other in found[1:]:
+                assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True)), (kind, hidden, rows)
+
+
+def test_a_process_may_fork_after_use_and_end_during_it(library: Library) -> None:
+    program = """
+import os, sys, threading, torch
+from recurra.engines.native.library import Sequences, load
+from recurra.nn import Recurrent
+torch.set_num_threads(1)
+layer, x = Recurrent("gru", 4, 64, engine="native"), torch.randn(8, 200, 4)
+torch.get_num_threads = lambda: 4
+with torch.no_grad():
+    first = layer(x)[0]
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if torch.equal(layer(x)[0], first) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+active, room = torch.full((200,), 8), torch.zeros(2_000_000)
+library, at = load(), room.data_ptr()
+box = Sequences(8, 200, 64, active.data_ptr(), 4)
+places = (at, at, at, at, at + 4_000_000, at + 5_000_000, at + 6_000_000, None)
+function = library.function("gru_forward", torch.float32)
+def work(room, active):  # holds its memory. Not by torch, whose functions end the process there
+    while True:
+        function(library.level, box, *places)
+for _ in range(2):
+    threading.Thread(target=work, args=(room, active), daemon=True).start()
+with torch.no_grad():
+    assert all(torch.equal(layer(x)[0], first) for _ in range(5))
+print("ended")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr

@@ -1,4 +1,4 @@
-"""The native engine: GRU and LSTM on a CPU in C++, whole sequences forward and backward, and single steps."""
+"""The native engine: recurrent cells on a CPU in C++, whole sequences forward and backward, and single steps."""
 
 from recurra.engines.native.engine import native, why_not
 from recurra.engines.native.library import LEVELS, instructions, why_absent

@@ -22,6 +22,11 @@ class Arrangement(NamedTuple):
     place: Tensor | None
     before: Tensor | None
 
+    @property
+    def count(self) -> int:
+        """N."""
+        return self.rows * len(self.active) if self.place is None else len(self.place)
+
     def packed(self, x: Tensor) -> Tensor:
         """[B, T, D] → [N, D]."""
         if self.place is None:

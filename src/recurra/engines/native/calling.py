@@ -47,11 +47,6 @@ def call(
     library.function(chain, dtype)(library.level, sequences, weights, at)
 
 
-def steps_in(rows: Arrangement) -> int:
-    """N, the steps of all rows."""
-    return rows.rows * len(rows.active) if rows.place is None else len(rows.place)
-
-
 def packed_rows(weight: Tensor) -> Tensor:
     """Weights [N, K] as they take rows of K numbers to rows of N."""
     return _packed("pack_rows", weight, weight.shape[1], weight.shape[0])

@@ -135,14 +135,13 @@ def _begin(
 ) -> tuple[Library, Sequences]:
     """Check what goes to the library, and open it."""
     size = weight.shape[-1]
-    steps = int(rows.active.sum())
     check_tensors(
         f"native {name}",
         weight.dtype,
         {
             "weight_hh": (weight, (gates * size, size)),
             "bias_hh": (bias, (gates * size,)),
-            "the projected input": (inputs, (steps, gates * size)),
+            "the projected input": (inputs, (rows.count, gates * size)),
             "hidden": (hidden, (rows.rows, size)),
         },
     )

@@ -15,7 +15,6 @@ from recurra.engines.native.calling import (
     kept_in,
     packed_columns,
     packed_rows,
-    steps_in,
 )
 from recurra.engines.native.chain import refuse_forward_mode
 
@@ -53,7 +52,7 @@ class LayerNormGRUChain(torch.autograd.Function):
                 "weight_hh": (weight, (3 * size, size)),
                 "gain_hh": (gain, (3 * size,)),
                 "bias_hh": (bias, (3 * size,)),
-                "the projected input": (inputs, (steps_in(rows), 3 * size)),
+                "the projected input": (inputs, (rows.count, 3 * size)),
                 "hidden": (hidden, (rows.rows, size)),
             },
             [*places, kept if keep else None],

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.calling import call, carried_from, check_first_derivative, steps_in
+from recurra.engines.native.calling import call, carried_from, check_first_derivative
 from recurra.engines.native.chain import refuse_forward_mode
 
 
@@ -28,7 +28,7 @@ class IndRNNChain(torch.autograd.Function):
             size,
             {
                 "weight_hh": (weight, (size,)),
-                "the projected input": (inputs, (steps_in(rows), size)),
+                "the projected input": (inputs, (rows.count, size)),
                 "hidden": (hidden, (rows.rows, size)),
             },
             [inputs, weight, hidden, outputs, ends],

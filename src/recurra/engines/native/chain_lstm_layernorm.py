@@ -15,7 +15,6 @@ from recurra.engines.native.calling import (
     kept_in,
     packed_columns,
     packed_rows,
-    steps_in,
 )
 from recurra.engines.native.chain import refuse_forward_mode
 
@@ -57,7 +56,7 @@ class LayerNormLSTMChain(torch.autograd.Function):
                 "gain_hh": (gain, (4 * size,)),
                 "gain_cell": (gain_cell, (size,)),
                 "bias_cell": (bias_cell, (size,)),
-                "the projected input": (inputs, (steps_in(rows), 4 * size)),
+                "the projected input": (inputs, (rows.count, 4 * size)),
                 "hidden": (hidden, (rows.rows, size)),
                 "cell": (cells, (rows.rows, size)),
             },

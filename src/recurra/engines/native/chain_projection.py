@@ -15,7 +15,6 @@ from recurra.engines.native.calling import (
     kept_in,
     packed_columns,
     packed_rows,
-    steps_in,
 )
 from recurra.engines.native.chain import refuse_forward_mode
 
@@ -53,7 +52,7 @@ class ProjectionChain(torch.autograd.Function):
             {
                 "weight_hh": (weight, (4 * size, read)),
                 "weight_hr": (down, (read, size)),
-                "the projected input": (inputs, (steps_in(rows), 4 * size)),
+                "the projected input": (inputs, (rows.count, 4 * size)),
                 "hidden": (hidden, (rows.rows, read)),
                 "cell": (cells, (rows.rows, size)),
             },

@@ -14,7 +14,6 @@ from recurra.engines.native.calling import (
     check_first_derivative,
     packed_columns,
     packed_rows,
-    steps_in,
 )
 from recurra.engines.native.chain import refuse_forward_mode
 
@@ -63,7 +62,7 @@ def _forward(
         weight.numel(),
         {
             "weight_hh": (weight, (size, size)),
-            "the projected input": (inputs, (steps_in(rows), size)),
+            "the projected input": (inputs, (rows.count, size)),
             "hidden": (hidden, (rows.rows, size)),
         },
         [inputs, packed_rows(weight), hidden, outputs, ends],

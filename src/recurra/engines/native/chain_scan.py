@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.calling import call, carried_from, check_first_derivative, steps_in
+from recurra.engines.native.calling import call, carried_from, check_first_derivative
 from recurra.engines.native.chain import refuse_forward_mode
 
 
@@ -25,7 +25,7 @@ class ScanChain(torch.autograd.Function):
             (size, size),
             size,
             {
-                "the projected input": (inputs, (steps_in(rows), 2 * size)),
+                "the projected input": (inputs, (rows.count, 2 * size)),
                 "hidden": (hidden, (rows.rows, size)),
             },
             [inputs, hidden, outputs, ends],

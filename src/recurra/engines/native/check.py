@@ -27,7 +27,7 @@ def check_tensors(where: str, dtype: torch.dtype, expected: Mapping[str, tuple[T
     for name, (tensor, shape) in expected.items():
         if not isinstance(tensor, Tensor):
             raise ShapeError(f"{where}: {name} is a {type(tensor).__name__}, expected a tensor {list(shape)}")
-        if tuple(tensor.shape) != shape:
+        if tensor.shape != shape:
             raise ShapeError(f"{where}: {name} has shape {list(tensor.shape)}, expected {list(shape)}")
         if tensor.dtype != dtype or not tensor.is_cpu or tensor.layout is not torch.strided:
             raise ShapeError(

@@ -3,35 +3,38 @@
 template <typename T>
 struct GRURows {
   int64_t H;
-  const T *inputs, *packed, *before;  // of this step: [rows, 3·H], one block of weights, the hidden states before it
+  const T *inputs, *packed, *before;  // of this step: [rows, 3·H], a block of weights, the hidden states before it
   T *after, *kept;                    // the hidden states after it; r, z, n and U_n·h + c_n [rows, 4·H], or null
-  int64_t unit, wide;                 // the block's first unit, and how many it has
+  int64_t unit;                       // the block's first unit
 
   template <int R>
-  void rows(int64_t first) const {
+  RECURRA_APART void rows(int64_t first) const {
     constexpr int64_t lanes = Width<T>::lanes;
-    Lanes<T> sums[R][3];
+    Lanes<T> sums[R][1][3];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 3
-      for (int gate = 0; gate < 3; ++gate) sums[r][gate] = load(packed + gate * lanes);
+#pragma GCC unroll 4
+      for (int gate = 0; gate < 3; ++gate) sums[r][0][gate] = load(packed + gate * lanes);
     }
-    add_product<R, 3, T>(before + first * H, H, packed + 3 * lanes, H, sums);
+    add_in_order<R, 1, 3, T>(before + first * H, H, packed + 3 * lanes, 0, H, sums);
 #pragma GCC unroll 16
-    for (int row = 0; row < R; ++row) {
-      const T* input = inputs + (first + row) * 3 * H + unit;
-      const Lanes<T> r = sigmoid(load(input, wide) + sums[row][0]);
-      const Lanes<T> z = sigmoid(load(input + H, wide) + sums[row][1]);
-      const Lanes<T> n = hyperbolic_tangent(load(input + 2 * H, wide) + r * sums[row][2]);
-      const Lanes<T> h = load(before + (first + row) * H + unit, wide);
-      store(after + (first + row) * H + unit, n + z * (h - n), wide);
-      if (kept != nullptr) {
-        T* keep = kept + (first + row) * 4 * H + unit;
-        store(keep, r, wide);
-        store(keep + H, z, wide);
-        store(keep + 2 * H, n, wide);
-        store(keep + 3 * H, sums[row][2], wide);
-      }
+    for (int r = 0; r < R; ++r) gates(first + r, sums[r][0]);
+  }
+
+  void gates(int64_t row, const Lanes<T> (&sums)[3]) const {
+    const int64_t wide = H - unit;
+    const T* input = inputs + row * 3 * H + unit;
+    const Lanes<T> r = sigmoid(load(input, wide) + sums[0]);
+    const Lanes<T> z = sigmoid(load(input + H, wide) + sums[1]);
+    const Lanes<T> n = hyperbolic_tangent(load(input + 2 * H, wide) + r * sums[2]);
+    const Lanes<T> h = load(before + row * H + unit, wide);
+    store(after + row * H + unit, n + z * (h - n), wide);
+    if (kept != nullptr) {
+      T* keep = kept + row * 4 * H + unit;
+      store(keep, r, wide);
+      store(keep + H, z, wide);
+      store(keep + 2 * H, n, wide);
+      store(keep + 3 * H, sums[2], wide);
     }
   }
 };
@@ -48,8 +51,7 @@ void gru_forward(const Sequences& s, Share share, const T* inputs, const T* pack
     if (last == share.first) break;
     const T* block = packed;
     for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + H) * 3 * lanes) {
-      const int64_t wide = H - unit < lanes ? H - unit : lanes;
-      in_tiles<tallest<3>()>(GRURows<T>{H, inputs, block, before, outputs, kept, unit, wide}, share.first, last);
+      in_tiles<tallest<3>()>(GRURows<T>{H, inputs, block, before, outputs, kept, unit}, share.first, last);
     }
     keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
     before = outputs;

@@ -3,39 +3,42 @@
 template <typename T>
 struct LSTMRows {
   int64_t H;
-  const T *inputs, *packed, *before;  // of this step: [rows, 4·H], one block of weights, the hidden states before it
+  const T *inputs, *packed, *before;  // of this step: [rows, 4·H], a block of weights, the hidden states before it
   T *after, *cells, *kept;            // hidden states after it; cells [rows, H], in place; i, f, g, o, c' [rows, 5·H]
-  int64_t unit, wide;                 // the block's first unit, and how many it has
+  int64_t unit;                       // the block's first unit
 
   template <int R>
-  void rows(int64_t first) const {
+  RECURRA_APART void rows(int64_t first) const {
     constexpr int64_t lanes = Width<T>::lanes;
-    Lanes<T> sums[R][4];
+    Lanes<T> sums[R][1][4];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-      for (int gate = 0; gate < 4; ++gate) sums[r][gate] = load(packed + gate * lanes);
+      for (int gate = 0; gate < 4; ++gate) sums[r][0][gate] = load(packed + gate * lanes);
     }
-    add_product<R, 4, T>(before + first * H, H, packed + 4 * lanes, H, sums);
+    add_in_order<R, 1, 4, T>(before + first * H, H, packed + 4 * lanes, 0, H, sums);
 #pragma GCC unroll 16
-    for (int row = 0; row < R; ++row) {
-      const T* input = inputs + (first + row) * 4 * H + unit;
-      const Lanes<T> i = sigmoid(load(input, wide) + sums[row][0]);
-      const Lanes<T> f = sigmoid(load(input + H, wide) + sums[row][1]);
-      const Lanes<T> g = hyperbolic_tangent(load(input + 2 * H, wide) + sums[row][2]);
-      const Lanes<T> o = sigmoid(load(input + 3 * H, wide) + sums[row][3]);
-      T* place = cells + (first + row) * H + unit;
-      const Lanes<T> cell = f * load(place, wide) + i * g;
-      store(place, cell, wide);
-      store(after + (first + row) * H + unit, o * hyperbolic_tangent(cell), wide);
-      if (kept != nullptr) {
-        T* keep = kept + (first + row) * 5 * H + unit;
-        store(keep, i, wide);
-        store(keep + H, f, wide);
-        store(keep + 2 * H, g, wide);
-        store(keep + 3 * H, o, wide);
-        store(keep + 4 * H, cell, wide);
-      }
+    for (int r = 0; r < R; ++r) gates(first + r, sums[r][0]);
+  }
+
+  void gates(int64_t row, const Lanes<T> (&sums)[4]) const {
+    const int64_t wide = H - unit;
+    const T* input = inputs + row * 4 * H + unit;
+    const Lanes<T> i = sigmoid(load(input, wide) + sums[0]);
+    const Lanes<T> f = sigmoid(load(input + H, wide) + sums[1]);
+    const Lanes<T> g = hyperbolic_tangent(load(input + 2 * H, wide) + sums[2]);
+    const Lanes<T> o = sigmoid(load(input + 3 * H, wide) + sums[3]);
+    T* place = cells + row * H + unit;
+    const Lanes<T> cell = f * load(place, wide) + i * g;
+    store(place, cell, wide);
+    store(after + row * H + unit, o * hyperbolic_tangent(cell), wide);
+    if (kept != nullptr) {
+      T* keep = kept + row * 5 * H + unit;
+      store(keep, i, wide);
+      store(keep + H, f, wide);
+      store(keep + 2 * H, g, wide);
+      store(keep + 3 * H, o, wide);
+      store(keep + 4 * H, cell, wide);
     }
   }
 };
@@ -53,8 +56,7 @@ void lstm_forward(const Sequences& s, Share share, const T* inputs, const T* pac
     if (last == share.first) break;
     const T* block = packed;
     for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + H) * 4 * lanes) {
-      const int64_t wide = H - unit < lanes ? H - unit : lanes;
-      in_tiles<tallest<4>()>(LSTMRows<T>{H, inputs, block, before, outputs, cells, kept, unit, wide}, share.first, last);
+      in_tiles<tallest<4>()>(LSTMRows<T>{H, inputs, block, before, outputs, cells, kept, unit}, share.first, last);
     }
     keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
     before = outputs;

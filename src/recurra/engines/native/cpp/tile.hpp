@@ -1,5 +1,8 @@
 // A tile of the product of rows with packed weights, held in registers; and how weights are packed for it.
 
+// Of a tile's function: inlined into a larger one, its sums may lose their registers.
+#define RECURRA_APART __attribute__((noinline))
+
 // How many rows a tile has, so that rows × columns of sums and a column of weights fit the registers.
 template <int columns>
 constexpr int tallest() {
@@ -43,12 +46,47 @@ inline void add_product(const T* rows, int64_t stride, const T* weights, int64_t
   }
 }
 
-// body.rows<R>(first) over rows first … end, in tiles as tall as they can be.
+// The same for `blocks` of weights side by side, `apart` numbers from each other, and every sum in the order of
+// `count`: a row's sums are then the same bits in a tile of any shape, so on any number of threads.
+template <int R, int blocks, int C, typename T>
+inline void add_in_order(const T* rows, int64_t stride, const T* weights, int64_t apart, int64_t count,
+                         Lanes<T> (&sums)[R][blocks][C]) {
+  constexpr int lanes = Width<T>::lanes;
+  for (int64_t k = 0; k < count; ++k) {
+    Lanes<T> some[blocks][C];
+#pragma GCC unroll 4
+    for (int block = 0; block < blocks; ++block) {
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) some[block][c] = load(weights + block * apart + (k * C + c) * lanes);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const T number = rows[r * stride + k];
+#pragma GCC unroll 4
+      for (int block = 0; block < blocks; ++block) {
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) sums[r][block][c] += number * some[block][c];
+      }
+    }
+  }
+}
+
+// body.rows<count>(first).
+template <int R, typename Body>
+inline void one_tile(const Body& body, int64_t first, int64_t count) {
+  if constexpr (R > 1) {
+    if (count < R) return one_tile<R - 1>(body, first, count);
+  }
+  body.template rows<R>(first);
+}
+
+// body.rows<count>(first) over rows first … end, in as few tiles of R rows at most as there can be, all about as tall.
 template <int R, typename Body>
 inline void in_tiles(const Body& body, int64_t first, int64_t end) {
-  for (; first + R <= end; first += R) body.template rows<R>(first);
-  if constexpr (R > 1) {
-    if (first < end) in_tiles<R / 2>(body, first, end);
+  for (int64_t tiles = (end - first + R - 1) / R; tiles > 0; --tiles) {
+    const int64_t count = (end - first + tiles - 1) / tiles;
+    one_tile<R>(body, first, count);
+    first += count;
   }
 }
 
@@ -85,40 +123,46 @@ void pack_columns(const T* weights, int64_t K, int64_t H, T* packed) {
   }
 }
 
-// to [rows, H] += from [rows, K] · weights, as pack_columns left them, over some of the rows.
-template <typename T>
+// to [rows, H] += from [rows, K] · weights, as pack_columns left them, for `blocks` of them from `start` on.
+template <typename T, int blocks>
 struct AddColumns {
   const T* from;
   const T* packed;
   T* to;
-  int64_t K, H, start, wide;
+  int64_t K, H, start;
 
   template <int R>
-  void rows(int64_t first) const {
+  RECURRA_APART void rows(int64_t first) const {
     constexpr int64_t lanes = Width<T>::lanes;
-    Lanes<T> sums[R][2];
+    Lanes<T> sums[R][blocks][2] = {};
+    add_in_order<R, blocks, 2, T>(from + first * K, K, packed, 2 * lanes * K, K, sums);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      T* row = to + (first + r) * H + start;
-      sums[r][0] = load(row, wide);
-      sums[r][1] = wide > lanes ? load(row + lanes, wide - lanes) : Lanes<T>{};
-    }
-    add_product<R, 2, T>(from + first * K, K, packed, K, sums);
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      T* row = to + (first + r) * H + start;
-      store(row, sums[r][0], wide);
-      if (wide > lanes) store(row + lanes, sums[r][1], wide - lanes);
+#pragma GCC unroll 4
+      for (int block = 0; block < blocks; ++block) {
+#pragma GCC unroll 2
+        for (int c = 0; c < 2; ++c) {
+          const int64_t at = start + (2 * block + c) * lanes;
+          T* place = to + (first + r) * H + at;
+          if (at < H) store(place, load(place, H - at) + sums[r][block][c], H - at);
+        }
+      }
     }
   }
 };
 
+// Few rows take four blocks at once, as their few sums would wait for each other.
 template <typename T>
 inline void add_columns(const T* from, const T* packed, T* to, int64_t first, int64_t last, int64_t K, int64_t H) {
   constexpr int64_t wide = 2 * Width<T>::lanes;
-  for (int64_t start = 0; start < H; start += wide, packed += wide * K) {
-    in_tiles<tallest<2>()>(AddColumns<T>{from, packed, to, K, H, start, H - start < wide ? H - start : wide}, first,
-                           last);
+  int64_t start = 0;
+  if (last - first <= tallest<8>()) {
+    for (; start + 3 * wide < H; start += 4 * wide, packed += 4 * wide * K) {
+      in_tiles<tallest<8>()>(AddColumns<T, 4>{from, packed, to, K, H, start}, first, last);
+    }
+  }
+  for (; start < H; start += wide, packed += wide * K) {
+    in_tiles<tallest<2>()>(AddColumns<T, 1>{from, packed, to, K, H, start}, first, last);
   }
 }
 

@@ -3,6 +3,9 @@
 #include <cstdint>
 #include <cstring>
 #include <utility>
+#if RECURRA_BYTES == 64
+#include <immintrin.h>
+#endif
 
 #include "kernels.hpp"
 
@@ -12,7 +15,6 @@ namespace {
 #include "gru.hpp"
 #include "lstm.hpp"
 #include "step.hpp"
-#include "product.hpp"
 #include "rows.hpp"
 #include "normalization.hpp"
 #include "rnn.hpp"
