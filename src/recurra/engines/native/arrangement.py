@@ -23,7 +23,7 @@ class Arrangement(NamedTuple):
     before: Tensor | None
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         """N."""
         return self.rows * len(self.active) if self.place is None else len(self.place)
 

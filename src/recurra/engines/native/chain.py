@@ -141,7 +141,7 @@ def _begin(
         {
             "weight_hh": (weight, (gates * size, size)),
             "bias_hh": (bias, (gates * size,)),
-            "the projected input": (inputs, (rows.count, gates * size)),
+            "the projected input": (inputs, (rows.total, gates * size)),
             "hidden": (hidden, (rows.rows, size)),
         },
     )
