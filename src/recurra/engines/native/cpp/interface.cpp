@@ -39,7 +39,7 @@ const Kernels<double>& of<double>(const Unit& unit) {
 #define RECURRA_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Goes up with every change of what follows; `library.py` refuses another.
-RECURRA_EXPORT int recurra_interface() { return 1; }
+RECURRA_EXPORT int recurra_interface() { return 2; }
 
 RECURRA_EXPORT int recurra_best_level() { return best(); }
 
@@ -70,9 +70,25 @@ RECURRA_EXPORT int recurra_best_level() { return best(); }
                                                      T* carried_cells, T* to_inputs) {                                 \
     of<T>(unit_of(level)).lstm_backward(*s, weights, cells, kept, given, packed, carried, carried_cells, to_inputs);   \
   }                                                                                                                    \
-  RECURRA_EXPORT void recurra_step_##suffix(int level, const Step* s, const T* x, T* y) {                              \
-    of<T>(unit_of(level)).step(s, x, y);                                                                               \
+  RECURRA_EXPORT void recurra_pack_layer_##suffix(int level, int64_t kind, const T* weight_ih, const T* weight_hh,      \
+                                                  const T* bias_ih, const T* bias_hh, int64_t input_size,              \
+                                                  int64_t hidden_size, T* packed) {                                    \
+    of<T>(unit_of(level))                                                                                              \
+        .pack_layer(kind, weight_ih, weight_hh, bias_ih, bias_hh, input_size, hidden_size, packed);                    \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_step_rows_##suffix(const Plan* p, int64_t rows, const int64_t* ids, T* state,            \
+                                                 const T* x, T* y) {                                                   \
+    of<T>(unit_of(p->level)).step_rows(p, rows, ids, state, x, y);                                                     \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_step_along_##suffix(const Plan* p, int64_t rows, int64_t steps, T* state, const T* x,    \
+                                                  T* y) {                                                              \
+    of<T>(unit_of(p->level)).step_along(p, rows, steps, state, x, y);                                                  \
+  }                                                                                                                    \
+  RECURRA_EXPORT int recurra_step_scaled_##suffix(const Plan* p, T* state, const double* raw, T* y) {                  \
+    return of<T>(unit_of(p->level)).step_scaled(p, state, raw, y);                                                     \
   }
+
+RECURRA_EXPORT int64_t recurra_plan_space(const Plan* p) { return space_of(*p); }
 
 RECURRA_KERNELS(float, f32)
 RECURRA_KERNELS(double, f64)

@@ -3,18 +3,13 @@
 
 #include <cstdint>
 
+#include "plan.hpp"
+
 // Rows sorted by length, longest first, their steps one after the other: step t holds the first active[t] rows, and
 // N = Σ active[t]. Every pointer is to numbers without gaps.
 struct Sequences {
   int64_t rows, steps, hidden_size;
   const int64_t* active;
-};
-
-// A layer that is stepped; the caller owns all that it points to.
-struct Step {
-  int64_t gates, rows, input_size, hidden_size;
-  const void *packed_ih, *packed_hh;
-  void *hidden, *cell;
 };
 
 template <typename T>
@@ -25,7 +20,10 @@ struct Kernels {
   void (*gru_backward)(Sequences, const T*, const T*, const T*, const T*, const T*, T*, T*, T*, T*);
   void (*lstm_forward)(Sequences, const T*, const T*, const T*, const T*, T*, T*, T*, T*, T*);
   void (*lstm_backward)(Sequences, const T*, const T*, const T*, const T*, T*, T*, T*, T*);
-  void (*step)(const Step*, const T*, T*);
+  void (*pack_layer)(int64_t, const T*, const T*, const T*, const T*, int64_t, int64_t, T*);
+  void (*step_rows)(const Plan*, int64_t, const int64_t*, T*, const T*, T*);
+  void (*step_along)(const Plan*, int64_t, int64_t, T*, const T*, T*);
+  int (*step_scaled)(const Plan*, T*, const double*, T*);
 };
 
 struct Unit {

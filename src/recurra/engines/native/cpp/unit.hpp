@@ -14,7 +14,8 @@ namespace {
 
 template <typename T>
 constexpr Kernels<T> kernels() {
-  return {Width<T>::lanes, pack_gates<T>, gru_forward<T>, gru_backward<T>, lstm_forward<T>, lstm_backward<T>, step<T>};
+  return {Width<T>::lanes, pack_gates<T>, gru_forward<T>, gru_backward<T>, lstm_forward<T>, lstm_backward<T>,
+          pack_layer<T>, step_rows<T>, step_along<T>, step_scaled<T>};
 }
 }  // namespace
 

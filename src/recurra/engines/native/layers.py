@@ -1,0 +1,110 @@
+"""The layers of a stack that is stepped, and their weights as the kernels read them: packed once for all sessions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from recurra.engines.native.check import check_tensors
+from recurra.engines.native.library import load
+
+KINDS = {"rnn_tanh": 1, "rnn_relu": 2, "gru": 3, "lstm": 4}
+"""The library's number of each kind of layer."""
+
+GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
+
+
+class Layer(NamedTuple):
+    """One layer: kind of KINDS; weights as torch has them, biases [gates · H] or None.
+
+    dilation: the state read is the one after that many steps before; residual: the input is added to the output.
+    """
+
+    kind: str
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
+    dilation: int = 1
+    residual: bool = False
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """Those that there are."""
+        return tuple(one for one in self[1:5] if isinstance(one, Tensor))
+
+
+class Packed(NamedTuple):
+    """Weights packed, and what they were packed from.
+
+    buffer: as the kernels read it; versions: torch's counts of the writes to each tensor; memory: the tensors' own,
+    held, so that no later tensor can stand at the same place.
+    """
+
+    buffer: Tensor
+    versions: tuple[int, ...]
+    memory: tuple[Tensor, ...]
+
+    def fits(self, weights: tuple[Tensor, ...]) -> bool:
+        """Whether these are still the weights."""
+        return len(weights) == len(self.memory) and all(
+            now._version == version and now.data_ptr() == then.data_ptr() and now.shape == then.shape
+            for now, version, then in zip(weights, self.versions, self.memory, strict=True)
+        )
+
+
+_PACKED = WeakIdKeyDictionary()  # weight_hh → (kind, level) → Packed: any number of sessions share one
+
+
+def packed(layer: Layer) -> Packed:
+    """A layer's weights, packed now or by an earlier call.
+
+    Raises:
+        ShapeError: they do not fit each other.
+    """
+    library, weights = load(), layer.weights
+    kept = _PACKED.setdefault(layer.weight_hh, {})
+    found: Packed | None = kept.get((layer.kind, library.level))
+    if found is None or not found.fits(weights):
+        memory = tuple(one.detach() for one in weights)
+        found = Packed(_pack(layer), tuple(one._version for one in weights), memory)
+        kept[layer.kind, library.level] = found
+    return found
+
+
+def _pack(layer: Layer) -> Tensor:
+    library, gates = load(), GATES[layer.kind]
+    given = {name: one.detach().contiguous() for name, one in zip(layer._fields[1:5], layer[1:5], strict=True) if one is not None}  # type: ignore[union-attr]  # fmt: skip
+    size, columns = layer.weight_hh.shape[-1], layer.weight_ih.shape[-1]
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates * size, columns), "weight_hh": (gates * size, size)}
+    dtype = layer.weight_hh.dtype
+    check_tensors(
+        "native layer", dtype, {name: (one, shapes.get(name, (gates * size,))) for name, one in given.items()}
+    )
+    lanes = library.lanes(dtype)
+    numbers = -(-size // lanes) * lanes * ((1 if gates == 1 else 4) + (columns + size) * gates)
+    buffer = given["weight_hh"].new_empty(numbers)
+    places = [given[name].data_ptr() if name in given else None for name in layer._fields[1:5]]
+    library.function("pack_layer", dtype)(library.level, KINDS[layer.kind], *places, columns, size, buffer.data_ptr())
+    return buffer
+
+
+def pack_linear(weight: Tensor, bias: Tensor) -> Tensor:
+    """A linear layer's [O, K] and [O] as the kernels read them.
+
+    Raises:
+        ShapeError: they do not fit each other.
+    """
+    library = load()
+    weight, bias = weight.detach().contiguous(), bias.detach().contiguous()
+    outputs, columns = weight.shape
+    check_tensors("native head", weight.dtype, {"weight": (weight, (outputs, columns)), "bias": (bias, (outputs,))})
+    lanes = library.lanes(weight.dtype)
+    buffer = weight.new_empty(-(-outputs // lanes) * lanes * (columns + 1))
+    library.function("pack_gates", weight.dtype)(
+        library.level, weight.data_ptr(), bias.data_ptr(), 1, outputs, columns, buffer.data_ptr()
+    )
+    return buffer
