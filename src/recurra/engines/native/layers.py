@@ -56,23 +56,23 @@ class Packed(NamedTuple):
         )
 
 
-_PACKED = WeakIdKeyDictionary()  # weight_hh → (kind, level) → Packed: any number of sessions share one
+_BUFFERS = WeakIdKeyDictionary()  # weight_hh → (kind, level) → buffer: any number of sessions share one
 
 
 def packed(layer: Layer) -> Packed:
-    """A layer's weights, packed now or by an earlier call.
+    """A layer's weights as they are now, in the memory of an earlier call where they are the same.
 
     Raises:
         ShapeError: they do not fit each other.
     """
-    library, weights = load(), layer.weights
-    kept = _PACKED.setdefault(layer.weight_hh, {})
-    found: Packed | None = kept.get((layer.kind, library.level))
-    if found is None or not found.fits(weights):
-        memory = tuple(one.detach() for one in weights)
-        found = Packed(_pack(layer), tuple(one._version for one in weights), memory)
-        kept[layer.kind, library.level] = found
-    return found
+    memory = tuple(one.detach() for one in layer.weights)
+    versions = tuple(one._version for one in memory)
+    buffer, kept = _pack(layer), _BUFFERS.setdefault(layer.weight_hh, {})
+    key = (layer.kind, load().level)
+    earlier = kept.get(key)
+    if earlier is None or not torch.equal(earlier, buffer):  # a write through .data is in no count
+        kept[key] = earlier = buffer
+    return Packed(earlier, versions, memory)
 
 
 def _pack(layer: Layer) -> Tensor:
