@@ -13,8 +13,17 @@ from torch import Tensor
 from recurra.data.features import TextFeatures
 from recurra.errors import NotStreamable
 from recurra.models import Classifier, ClassifierSteps
+from recurra.models.quick import quick_parts
 from recurra.state_file import weights_digest
-from recurra.streaming import Pipeline, Preprocessing, SeriesPreprocessing, Session, SessionState, TextPreprocessing
+from recurra.streaming import (
+    Pipeline,
+    Preprocessing,
+    QuickSeries,
+    SeriesPreprocessing,
+    Session,
+    SessionState,
+    TextPreprocessing,
+)
 from recurra.tasks.many_to_one import ManyToOne
 from recurra.tasks.task import Task
 
@@ -64,17 +73,26 @@ def pipeline_of(task: ManyToOne, name: str) -> Pipeline:
     Raises:
         NotStreamable: the model is bidirectional, or reads single vectors.
     """
+    model, features = cast(Classifier, task.model), task.features
+
+    def quick() -> QuickSeries | None:
+        if isinstance(features, TextFeatures) or quick_parts(model, features.mean, features.std) is None:
+            return None
+        return QuickSeries(
+            lambda: quick_parts(model, features.mean, features.std), lambda: model.training, task.decode_one
+        )
+
     preprocessing: Preprocessing
-    if isinstance(task.features, TextFeatures):
-        preprocessing = TextPreprocessing(task.features)
-    elif task.features.vector:
+    if isinstance(features, TextFeatures):
+        preprocessing = TextPreprocessing(features)
+    elif features.vector:
         raise NotStreamable(
             f"{name} reads single vectors, which have no time to go along; use predict for each, or train on series"
         )
     else:
-        preprocessing = SeriesPreprocessing(task.features)
-    steps = ClassifierSteps(cast(Classifier, task.model))
-    return Pipeline(preprocessing, steps, OneAnswer(task.decode), name, lambda: stream_digest(task))
+        preprocessing = SeriesPreprocessing(features)
+    steps = ClassifierSteps(model)
+    return Pipeline(preprocessing, steps, OneAnswer(task.decode), name, lambda: stream_digest(task), quick)
 
 
 def stream_digest(task: Task) -> str:

@@ -197,9 +197,12 @@ class Plan:
         if len(leaves) != len(self.leaves):
             raise ShapeError(f"native state: {len(leaves)} leaves, expected {len(self.leaves)}")
         for given, leaf in zip(leaves, self.leaves, strict=True):
-            whole = given.detach().contiguous()
-            check_tensors("native state", leaf.dtype, {"a leaf": (whole, (state.shape[0], *leaf.shape))})
-            self._view(state, leaf).copy_(whole)
+            shape = (state.shape[0], *leaf.shape)
+            if given.shape != shape or given.dtype != leaf.dtype:
+                raise ShapeError(
+                    f"native state: a leaf is {given.dtype} {list(given.shape)}, expected {leaf.dtype} {list(shape)}"
+                )
+            self._view(state, leaf).copy_(given.detach())
 
     def _view(self, state: Tensor, leaf: Leaf) -> Tensor:
         count = math.prod(leaf.shape)
