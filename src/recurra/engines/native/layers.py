@@ -10,6 +10,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from recurra.engines.native.check import check_tensors
 from recurra.engines.native.library import load
+from recurra.errors import ShapeError
 
 KINDS = {"rnn_tanh": 1, "rnn_relu": 2, "gru": 3, "lstm": 4}
 """The library's number of each kind of layer."""
@@ -20,7 +21,8 @@ GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 class Layer(NamedTuple):
     """One layer: kind of KINDS; weights as torch has them, biases [gates · H] or None.
 
-    dilation: the state read is the one after that many steps before; residual: the input is added to the output.
+    dilation: the state read is the one after that many steps before; residual: the input is added to the output;
+    narrow: weights of 8 bits, a scale a row.
     """
 
     kind: str
@@ -30,6 +32,7 @@ class Layer(NamedTuple):
     bias_hh: Tensor | None
     dilation: int = 1
     residual: bool = False
+    narrow: bool = False
 
     @property
     def weights(self) -> tuple[Tensor, ...]:
@@ -56,7 +59,7 @@ class Packed(NamedTuple):
         )
 
 
-_BUFFERS = WeakIdKeyDictionary()  # weight_hh → (kind, level) → buffer: any number of sessions share one
+_BUFFERS = WeakIdKeyDictionary()  # weight_hh → (kind, narrow, level) → buffer: any number of sessions share one
 
 
 def packed(layer: Layer) -> Packed:
@@ -68,7 +71,7 @@ def packed(layer: Layer) -> Packed:
     memory = tuple(one.detach() for one in layer.weights)
     versions = tuple(one._version for one in memory)
     buffer, kept = _pack(layer), _BUFFERS.setdefault(layer.weight_hh, {})
-    key = (layer.kind, load().level)
+    key = (layer.kind, layer.narrow, load().level)
     earlier = kept.get(key)
     if earlier is None or not torch.equal(earlier, buffer):  # a write through .data is in no count
         kept[key] = earlier = buffer
@@ -77,17 +80,27 @@ def packed(layer: Layer) -> Packed:
 
 def _pack(layer: Layer) -> Tensor:
     library, gates = load(), GATES[layer.kind]
-    given = {name: one.detach().contiguous() for name, one in zip(layer._fields[1:5], layer[1:5], strict=True) if one is not None}  # type: ignore[union-attr]  # fmt: skip
+    named = zip(layer._fields[1:5], layer[1:5], strict=True)
+    given = {name: one.detach().contiguous() for name, one in named if isinstance(one, Tensor)}
     size, columns = layer.weight_hh.shape[-1], layer.weight_ih.shape[-1]
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates * size, columns), "weight_hh": (gates * size, size)}
     dtype = layer.weight_hh.dtype
     check_tensors(
         "native layer", dtype, {name: (one, shapes.get(name, (gates * size,))) for name, one in given.items()}
     )
-    lanes = library.lanes(dtype)
-    numbers = -(-size // lanes) * lanes * ((1 if gates == 1 else 4) + (columns + size) * gates)
-    buffer = given["weight_hh"].new_empty(numbers)
     places = [given[name].data_ptr() if name in given else None for name in layer._fields[1:5]]
+    lanes = library.lanes(dtype)
+    blocks, biases = -(-size // lanes), 1 if gates == 1 else 4
+    if layer.narrow:
+        if dtype != torch.float32:
+            raise ShapeError(f"native layer: weights of 8 bits are made of torch.float32, and these are {dtype}")
+        groups = -(-columns // 4) - (-size // 4)  # four weights of a row stand together
+        buffer = torch.empty(blocks * (biases + (4 + groups) * gates) * lanes * 4, dtype=torch.int8)
+        library.functions.recurra_pack_narrow(
+            library.level, KINDS[layer.kind], *places, columns, size, buffer.data_ptr()
+        )
+        return buffer
+    buffer = torch.empty(blocks * (biases + (columns + size) * gates) * lanes, dtype=dtype)
     library.function("pack_layer", dtype)(library.level, KINDS[layer.kind], *places, columns, size, buffer.data_ptr())
     return buffer
 

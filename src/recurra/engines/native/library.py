@@ -47,6 +47,8 @@ class Library:
         self.functions = functions
         self.level: int = functions.recurra_best_level()
         functions.recurra_plan_space.restype, functions.recurra_plan_space.argtypes = c_int64, [c_void_p]
+        functions.recurra_pack_narrow.restype = None
+        functions.recurra_pack_narrow.argtypes = [c_int, c_int64, *[c_void_p] * 4, c_int64, c_int64, c_void_p]
         for suffix in SUFFIXES.values():
             self._describe(suffix)
 

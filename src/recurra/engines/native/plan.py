@@ -65,6 +65,7 @@ class Leaf(NamedTuple):
 class _Layer(ctypes.Structure):
     _fields_ = (
         *((name, c_int64) for name in ("kind", "input_size", "hidden_size", "dilation", "residual", "hidden", "cell")),
+        ("narrow", c_int64),
         ("packed", c_void_p),
     )
 
@@ -80,7 +81,7 @@ class _Summary(ctypes.Structure):
 class _Plan(ctypes.Structure):
     _fields_ = (
         *((name, c_int64) for name in ("level", "input_size", "output_size", "state_size", "block", "widest")),
-        *((name, c_int64) for name in ("layers", "summaries", "summary_size", "summary_inputs")),
+        *((name, c_int64) for name in ("vnni", "layers", "summaries", "summary_size", "summary_inputs")),
         *((name, c_void_p) for name in ("layer", "summary", "head", "mean", "std", "space")),
     )
 
@@ -146,7 +147,7 @@ class Plan:
         self._kept: list[Tensor | NDArray[np.float64]] = [one for _, own in summaries for one in own]
         self._plan = _Plan(
             *(library.level, self.input_size, self.output_size, self.state_size, block, widest),
-            *(len(boxes), len(summaries), summarised, inputs),
+            *(library.functions.recurra_has_vnni(), len(boxes), len(summaries), summarised, inputs),
             *(ctypes.addressof(self._layer), ctypes.addressof(self._summaries)),
         )
         if readout is not None:
@@ -224,7 +225,7 @@ class Plan:
         hidden = self._take(shape)
         cell = self._take(shape) if layer.kind == "lstm" else 0
         numbers = (KINDS[layer.kind], layer.weight_ih.shape[1], size, layer.dilation, int(layer.residual), hidden, cell)
-        return _Layer(*numbers, weights.buffer.data_ptr())
+        return _Layer(*numbers, int(layer.narrow), weights.buffer.data_ptr())
 
     def _summary(self, one: Summary, size: int, readout: Readout) -> tuple[_Summary, list[Tensor]]:
         width = size + (self.input_size if readout.inputs else 0)

@@ -88,6 +88,22 @@ RECURRA_EXPORT int recurra_best_level() { return best(); }
     return of<T>(unit_of(p->level)).step_scaled(p, state, raw, y);                                                     \
   }
 
+RECURRA_EXPORT void recurra_pack_narrow(int level, int64_t kind, const float* weight_ih, const float* weight_hh,
+                                        const float* bias_ih, const float* bias_hh, int64_t input_size,
+                                        int64_t hidden_size, void* packed) {
+  unit_of(level).pack_narrow(kind, weight_ih, weight_hh, bias_ih, bias_hh, input_size, hidden_size, packed);
+}
+
+// Whether the processor adds up products of bytes in one instruction.
+RECURRA_EXPORT int recurra_has_vnni() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return best() == 2 && __builtin_cpu_supports("avx512vnni");
+#else
+  return 0;
+#endif
+}
+
 RECURRA_EXPORT int64_t recurra_plan_space(const Plan* p) { return space_of(*p); }
 
 RECURRA_KERNELS(float, f32)

@@ -29,6 +29,7 @@ struct Kernels {
 struct Unit {
   Kernels<float> single;
   Kernels<double> twice;
+  void (*pack_narrow)(int64_t, const float*, const float*, const float*, const float*, int64_t, int64_t, void*);
 };
 
 extern const Unit portable_unit, avx2_unit, avx512_unit;

@@ -3,24 +3,33 @@
 constexpr int gates_of(int kind) { return kind < 3 ? 1 : kind; }
 constexpr int biases_of(int kind) { return kind < 3 ? 1 : 4; }
 
-// weights [gates · H, I] and [gates · H, H], biases [gates · H] or null → [blocks of H][biases, I, H][gates][lanes].
-// The two biases are one, save the candidate's of a GRU: r, z, b_n, c_n. Units that the last block has too many: zero.
+// Of one block the biases [gates · H], or null → [biases][lanes]. The two are one, save the candidate's of a GRU: r, z,
+// b_n, c_n. Units that the last block has too many are zero.
+template <typename T>
+void pack_biases(int64_t kind, const T* bias_ih, const T* bias_hh, int64_t H, int64_t first, T* packed) {
+  constexpr int64_t lanes = Width<T>::lanes;
+  for (int64_t bias = 0; bias < biases_of(kind); ++bias) {
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      const int64_t unit = first + lane, at = (kind == 3 && bias == 3 ? 2 : bias) * H + unit;
+      const T one = bias_ih == nullptr || unit >= H || (kind == 3 && bias == 3) ? T(0) : bias_ih[at];
+      const T two = bias_hh == nullptr || unit >= H || (kind == 3 && bias == 2) ? T(0) : bias_hh[at];
+      *packed++ = one + two;
+    }
+  }
+}
+
+// weights [gates · H, I] and [gates · H, H], and the biases → [blocks of H][biases, I · gates, H · gates][lanes].
 template <typename T>
 void pack_layer(int64_t kind, const T* weight_ih, const T* weight_hh, const T* bias_ih, const T* bias_hh, int64_t I,
                 int64_t H, T* packed) {
   constexpr int64_t lanes = Width<T>::lanes;
-  const int64_t gates = gates_of(kind), biases = biases_of(kind);
+  const int64_t gates = gates_of(kind);
   const auto of = [&](const T* values, int64_t gate, int64_t unit, int64_t columns, int64_t k) {
-    return values == nullptr || unit >= H ? T(0) : values[(gate * H + unit) * columns + k];
+    return unit >= H ? T(0) : values[(gate * H + unit) * columns + k];
   };
   for (int64_t block = 0; block < blocks_of(H, lanes); ++block) {
-    for (int64_t bias = 0; bias < biases; ++bias) {
-      for (int64_t lane = 0; lane < lanes; ++lane) {
-        const int64_t unit = block * lanes + lane, gate = bias < gates ? bias : 2;
-        const bool first = kind != 3 || bias < 3, second = kind != 3 || bias != 2;
-        *packed++ = (first ? of(bias_ih, gate, unit, 1, 0) : T(0)) + (second ? of(bias_hh, gate, unit, 1, 0) : T(0));
-      }
-    }
+    pack_biases(kind, bias_ih, bias_hh, H, block * lanes, packed);
+    packed += biases_of(kind) * lanes;
     for (int64_t k = 0; k < I + H; ++k) {
       for (int64_t gate = 0; gate < gates; ++gate) {
         for (int64_t lane = 0; lane < lanes; ++lane) {
@@ -44,6 +53,27 @@ struct Rows {
   T* cells;  // where the new cells go: into the state, or aside where a chain of cells moves on first
   int64_t cells_stride;
 };
+
+// The gates of one row's block of units, from the sums of their products; `candidate`: of a GRU W·x + b.
+template <typename T, int kind>
+inline void finish_unit(const Rows<T>& s, int64_t row, int64_t unit, int64_t wide, const Lanes<T> (&u)[gates_of(kind)],
+                        Lanes<T> candidate) {
+  Lanes<T> h;
+  if constexpr (kind == 1) {
+    h = hyperbolic_tangent(u[0]);
+  } else if constexpr (kind == 2) {
+    h = u[0] < 0 ? Lanes<T>{} : u[0];
+  } else if constexpr (kind == 3) {
+    const Lanes<T> n = hyperbolic_tangent(candidate + sigmoid(u[0]) * u[2]);
+    h = n + sigmoid(u[1]) * (load(s.state + row * s.state_stride + s.layer.hidden + unit, wide) - n);
+  } else {
+    const Lanes<T> before = load(s.state + row * s.state_stride + s.layer.cell + unit, wide);
+    const Lanes<T> cell = sigmoid(u[1]) * before + sigmoid(u[0]) * hyperbolic_tangent(u[2]);
+    store(s.cells + row * s.cells_stride + unit, cell, wide);
+    h = sigmoid(u[3]) * hyperbolic_tangent(cell);
+  }
+  store(s.fresh + row * s.layer.hidden_size + unit, h, wide);
+}
 
 template <typename T, int kind>
 struct UnitRows {
@@ -74,25 +104,7 @@ struct UnitRows {
     }
     add_product<R, gates, T>(hidden, s.state_stride, weights + I * gates * lanes, H, sums);
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const int64_t row = first + r;
-      const Lanes<T>(&u)[gates] = sums[r];
-      Lanes<T> h;
-      if constexpr (kind == 1) {
-        h = hyperbolic_tangent(u[0]);
-      } else if constexpr (kind == 2) {
-        h = u[0] < 0 ? Lanes<T>{} : u[0];
-      } else if constexpr (kind == 3) {
-        const Lanes<T> n = hyperbolic_tangent(candidates[r] + sigmoid(u[0]) * u[2]);
-        h = n + sigmoid(u[1]) * (load(hidden + r * s.state_stride + unit, wide) - n);
-      } else {
-        const Lanes<T> before = load(s.state + row * s.state_stride + s.layer.cell + unit, wide);
-        const Lanes<T> cell = sigmoid(u[1]) * before + sigmoid(u[0]) * hyperbolic_tangent(u[2]);
-        store(s.cells + row * s.cells_stride + unit, cell, wide);
-        h = sigmoid(u[3]) * hyperbolic_tangent(cell);
-      }
-      store(s.fresh + row * H + unit, h, wide);
-    }
+    for (int r = 0; r < R; ++r) finish_unit<T, kind>(s, first + r, unit, wide, sums[r], candidates[r]);
   }
 };
 
@@ -107,6 +119,20 @@ void step_units(const Rows<T>& s, int64_t rows) {
         UnitRows<T, kind>{s, packed, unit, H - unit < lanes ? H - unit : lanes}, 0, rows);
     packed += (biases_of(kind) + (I + H) * gates) * lanes;
   }
+}
+
+#include "narrow.hpp"
+
+// Rows of a layer, whatever its weights are.
+template <typename T, int kind>
+void step_layer(const Plan& p, const Rows<T>& s, int64_t rows) {
+  if constexpr (sizeof(T) == 4) {
+    if (s.layer.narrow) {
+      float* scales = static_cast<float*>(p.space) + narrow_at(p);
+      return step_narrow<kind>(s, rows, p.vnni, reinterpret_cast<uint8_t*>(scales + 2 * p.block), scales);
+    }
+  }
+  step_units<T, kind>(s, rows);
 }
 
 // A chain of states forgets the oldest and takes a new one [rows, H] to its end.
@@ -202,10 +228,10 @@ void step_block(const Plan& p, int64_t rows, T* state, const T* x, int64_t x_str
     const int64_t H = layer.hidden_size, S = p.state_size;
     const bool in_place = layer.dilation == 1;
     const Rows<T> s{layer, x, x_stride, state, S, fresh, in_place ? state + layer.cell : cells, in_place ? S : H};
-    if (layer.kind == 1) step_units<T, 1>(s, rows);
-    if (layer.kind == 2) step_units<T, 2>(s, rows);
-    if (layer.kind == 3) step_units<T, 3>(s, rows);
-    if (layer.kind == 4) step_units<T, 4>(s, rows);
+    if (layer.kind == 1) step_layer<T, 1>(p, s, rows);
+    if (layer.kind == 2) step_layer<T, 2>(p, s, rows);
+    if (layer.kind == 3) step_layer<T, 3>(p, s, rows);
+    if (layer.kind == 4) step_layer<T, 4>(p, s, rows);
     // Only now: every block of units reads the hidden state before the step.
     move_on(state + layer.hidden, S, layer.dilation, H, fresh, rows);
     if (layer.kind == 4 && !in_place) move_on(state + layer.cell, S, layer.dilation, H, cells, rows);
@@ -274,7 +300,7 @@ void step_along(const Plan* plan, int64_t rows, int64_t steps, T* state, const T
 template <typename T>
 int step_scaled(const Plan* plan, T* state, const double* raw, T* y) {
   const Plan& p = *plan;
-  T* x = static_cast<T*>(p.space) + space_of(p) - p.input_size;
+  T* x = static_cast<T*>(p.space) + narrow_at(p) - p.input_size;
   for (int64_t i = 0; i < p.input_size; ++i) {
     x[i] = static_cast<T>((raw[i] - p.mean[i]) / p.std[i]);
     if (!(x[i] - x[i] == 0)) return 0;

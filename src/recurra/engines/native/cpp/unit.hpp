@@ -3,6 +3,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include "kernels.hpp"
 
 namespace {
@@ -19,4 +23,4 @@ constexpr Kernels<T> kernels() {
 }
 }  // namespace
 
-const Unit RECURRA_UNIT = {kernels<float>(), kernels<double>()};
+const Unit RECURRA_UNIT = {kernels<float>(), kernels<double>(), pack_narrow_layer};
