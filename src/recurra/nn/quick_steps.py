@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.engines.native import Layer, Plan, why_no_plan
+from recurra.errors import SettingsError
 from recurra.state import State, leaves, map_state
 
 STEPPED = 64
@@ -105,8 +106,26 @@ class QuickSteps:
         self._outputs = whole if count == TOGETHER else whole.expand(TOGETHER, *shape)
 
 
-def open_quick(layers: Sequence[Layer] | None, module: nn.Module, noisy: bool, rows: int) -> QuickSteps | None:
-    """What steps these layers; None where the native kernels cannot, or are not the quicker way."""
-    if layers is None or not 1 <= rows <= STEPPED or why_no_plan(layers) is not None:
+def open_quick(
+    layers: Sequence[Layer] | None, module: nn.Module, noisy: bool, rows: int
+) -> QuickSteps | None:
+    """What steps these layers; None where the native kernels cannot."""
+    if not layers or rows < 1 or why_no_plan(layers) is not None:
         return None
     return QuickSteps(layers, module, noisy, rows)
+
+
+def narrowed(layers: Sequence[Layer] | None, name: str) -> list[Layer]:
+    """The layers with weights of 8 bits.
+
+    Raises:
+        SettingsError: the native kernels cannot run these.
+    """
+    reason = "it has a layer that the native kernels do not know, or another engine" if not layers else None
+    if layers:
+        reason = why_no_plan(layers)
+        if reason is None and layers[0].weight_hh.dtype != torch.float32:
+            reason = f"they are made of torch.float32, and its weights are {layers[0].weight_hh.dtype}"
+    if not layers or reason is not None:
+        raise SettingsError(f"{name}, stream: weights 'int8' cannot be had: {reason}; give weights='exact'")
+    return [layer._replace(narrow=True) for layer in layers]

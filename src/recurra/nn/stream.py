@@ -7,14 +7,15 @@ whatever is not as the last step was, goes through the layer's own steps.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
 
 from recurra.engines.native import Layer
 from recurra.errors import InputError, ShapeError
-from recurra.nn.quick_steps import PUSHED, QuickSteps, open_quick
+from recurra.nn.quick_steps import PUSHED, STEPPED, QuickSteps, narrowed, open_quick
+from recurra.settings.names import StreamWeights, check_name
 from recurra.state import State, batch_size, check_state, owned
 from recurra.state_file import load_state, save_state, weights_digest
 
@@ -72,6 +73,8 @@ class LayerSession:
         steps: the layer.
         state: to begin from: another session's `state`, or the path of one that a session saved; None: the layer's
             initial state.
+        weights: "exact", or "int8": weights of 8 bits with a scale a row, made of those of the layer, smaller and
+            quicker and less exact; states fit either.
 
     Example:
         >>> session = LSTM(64, 64).stream()
@@ -79,12 +82,17 @@ class LayerSession:
         >>> outputs = session.push(torch.randn(10, 64))  # ten more steps
     """
 
-    def __init__(self, steps: Steps, state: State | str | Path | None = None) -> None:
+    def __init__(
+        self, steps: Steps, state: State | str | Path | None = None, weights: StreamWeights = "exact"
+    ) -> None:
         steps.check()
-        self._steps = steps
+        check_name("weights", weights, get_args(StreamWeights))
+        self._steps, self._weights = steps, weights
+        if weights == "int8":
+            narrowed(steps.native(), steps.name)
         if isinstance(state, str | Path):
-            weights = weights_digest(steps.module)
-            state = load_state(state, like=steps.initial_state(1), weights=weights, name=f"this {steps.name}")
+            digest = weights_digest(steps.module)
+            state = load_state(state, like=steps.initial_state(1), weights=digest, name=f"this {steps.name}")
         self._state = state
         self._quick: QuickSteps | None = None
         self._held = False  # its rows hold the newest state; `_state` is a copy of it, or None
@@ -121,10 +129,10 @@ class LayerSession:
         one, given = x.dim() == 1, x
         with torch.inference_mode():
             x, state = self._enter(x, 1, "step", "[{D}] or [B, {D}]")
-            quick = self._hold(state, x.shape[0])
+            quick = self._hold(state, x.shape[0], STEPPED)
             if quick is None:
                 y, self._state = self._steps.step(x, state)
-                y = y[0] if one else y
+                self._held, y = False, y[0] if one else y
             else:
                 y, self._state = quick.read(given), None
         self._batch_size = x.shape[0]
@@ -148,7 +156,7 @@ class LayerSession:
             if x.shape[1] == 0:  # one step made and thrown away says how wide an output is
                 y, _ = self._steps.step(x.new_zeros(x.shape[0], x.shape[2]), state)
                 outputs, self._state = y[:, None][:, :0], state
-            elif x.shape[0] <= PUSHED and (quick := self._hold(state, x.shape[0])) is not None:
+            elif (quick := self._hold(state, x.shape[0], PUSHED)) is not None:
                 outputs, self._state = quick.push(x), None
             else:
                 outputs, state = self._steps.run(x, state)
@@ -163,7 +171,7 @@ class LayerSession:
 
     def fork(self) -> LayerSession:
         """A second session that goes on from here; neither changes the other."""
-        other = LayerSession(self._steps, self.state)  # no step writes into a state that was given out
+        other = LayerSession(self._steps, self.state, self._weights)  # no step writes into a state that was given out
         other._batch_size = self._batch_size
         return other
 
@@ -205,9 +213,13 @@ class LayerSession:
             )
         return x, steps.initial_state(x.shape[0]) if self.state is None else self.state
 
-    def _hold(self, state: State, rows: int) -> QuickSteps | None:
-        """What steps natively from here, the state in its rows; None where nothing can."""
+    def _hold(self, state: State, rows: int, most: int) -> QuickSteps | None:
+        """What steps natively from here, the state in its rows; None where nothing can, or there are too many rows."""
         layers = self._steps.native()
+        if self._weights == "int8":
+            layers = narrowed(layers, self._steps.name)
+        elif rows > most:
+            return None
         if self._quick is None or layers is None or not self._quick.of(layers, rows):
             self._quick, self._held = open_quick(layers, self._steps.module, self._steps.noisy(), rows), False
         if self._quick is not None and not self._held:

@@ -33,7 +33,6 @@ class Rows:
             raise SettingsError(f"native rows: {count} rows, expected 1 or more")
         self.plan = Plan(layers, rows=min(count, BLOCK))
         self.state = self.plan.new_state(count)
-        self._turn = np.zeros(count, dtype=np.int64)  # where each row stands in the last call's ids
 
     def step(self, ids: Ids, x: Tensor) -> Tensor:
         """One step of some rows.
@@ -48,7 +47,7 @@ class Rows:
         Raises:
             ShapeError: x does not fit, or ids name a row that is not there, or one twice.
         """
-        places = self.places(ids)
+        places = places_of(ids, len(self.state))
         count = len(places)
         x = x.contiguous()
         check_tensors("native rows, step", self.plan.dtype, {"x": (x, (count, self.plan.input_size))})
@@ -57,23 +56,19 @@ class Rows:
         self.plan.step_rows(self.plan.at, count, at, self.state.data_ptr(), x.data_ptr(), y.data_ptr())
         return y
 
-    def places(self, ids: Ids) -> NDArray[np.int64]:
-        """Ids as the kernels read them.
 
-        Raises:
-            ShapeError: they are no numbers of rows, or name one twice.
-        """
-        found = np.asarray(ids)
-        if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size):
-            raise ShapeError(f"native rows: ids are {found.dtype} {list(found.shape)}, expected whole numbers [N]")
-        places: NDArray[np.int64] = np.ascontiguousarray(found, dtype=np.int64)
-        count = len(self._turn)
-        if places.size and not 0 <= int(places.min()) <= int(places.max()) < count:
-            raise ShapeError(
-                f"native rows: ids go from {places.min()} to {places.max()}, expected 0 to {count - 1}, the rows there are"
-            )
-        turns = np.arange(len(places))
-        self._turn[places] = turns
-        if not np.array_equal(self._turn[places], turns):
-            raise ShapeError("native rows: ids name a row twice; step it twice, one call after the other")
-        return places
+def places_of(ids: Ids, count: int) -> NDArray[np.int64]:
+    """Ids as the kernels read them.
+
+    Raises:
+        ShapeError: they are no numbers from 0 to count - 1, or name one twice.
+    """
+    found = np.asarray(ids)
+    if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size):
+        raise ShapeError(f"pool: ids are {found.dtype} {list(found.shape)}, expected whole numbers [N]")
+    places: NDArray[np.int64] = np.ascontiguousarray(found, dtype=np.int64)
+    if places.size and not 0 <= int(places.min()) <= int(places.max()) < count:
+        raise ShapeError(f"pool: ids go from {places.min()} to {places.max()}, expected 0 to {count - 1}")
+    if np.unique(places).size != places.size:
+        raise ShapeError("pool: ids name a sequence twice; step it twice, one call after the other")
+    return places
