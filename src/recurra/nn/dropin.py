@@ -50,9 +50,7 @@ def as_torch(module: DropIn) -> nn.Module:
 
 
 class _Layer(DropIn):
-    def stream(
-        self: Any, state: State | str | Path | None = None, *, weights: StreamWeights = "exact"
-    ) -> LayerSession:
+    def stream(self: Any, state: State | str | Path | None = None, *, weights: StreamWeights = "exact") -> LayerSession:
         """A live sequence through this layer, with a state of its own.
 
         Args:
@@ -68,9 +66,7 @@ class _Layer(DropIn):
 
 
 class _Cell(DropIn):
-    def stream(
-        self: Any, state: State | str | Path | None = None, *, weights: StreamWeights = "exact"
-    ) -> LayerSession:
+    def stream(self: Any, state: State | str | Path | None = None, *, weights: StreamWeights = "exact") -> LayerSession:
         """A live sequence through this cell, with a state of its own; `state` is what to begin from, None: zeros;
         `weights` "int8" are of 8 bits with a scale a row, quicker and less exact.
         """

@@ -106,9 +106,7 @@ class QuickSteps:
         self._outputs = whole if count == TOGETHER else whole.expand(TOGETHER, *shape)
 
 
-def open_quick(
-    layers: Sequence[Layer] | None, module: nn.Module, noisy: bool, rows: int
-) -> QuickSteps | None:
+def open_quick(layers: Sequence[Layer] | None, module: nn.Module, noisy: bool, rows: int) -> QuickSteps | None:
     """What steps these layers; None where the native kernels cannot."""
     if not layers or rows < 1 or why_no_plan(layers) is not None:
         return None

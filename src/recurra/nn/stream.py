@@ -82,9 +82,7 @@ class LayerSession:
         >>> outputs = session.push(torch.randn(10, 64))  # ten more steps
     """
 
-    def __init__(
-        self, steps: Steps, state: State | str | Path | None = None, weights: StreamWeights = "exact"
-    ) -> None:
+    def __init__(self, steps: Steps, state: State | str | Path | None = None, weights: StreamWeights = "exact") -> None:
         steps.check()
         check_name("weights", weights, get_args(StreamWeights))
         self._steps, self._weights = steps, weights

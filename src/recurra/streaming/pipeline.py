@@ -94,13 +94,16 @@ class Decoding(Protocol):
 
 
 class Quick(Protocol):
-    """The three parts in one, for single steps: the same answers, quicker. It holds a state while it steps."""
+    """The three parts in one: the same answers, quicker. It holds a state while it steps."""
 
     def fits(self) -> bool:
         """Whether the model is as it was when this was made."""
 
     def step(self, x: Any) -> Any:
         """The answer after one step of input; None, and nothing done, where the three parts must look at it."""
+
+    def run(self, x: Sequence) -> Any:
+        """The answer after many steps as the preprocessing made them; None, and nothing done, as `step`."""
 
     def write(self, state: State) -> None:
         """Go on from a state of the model."""

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from recurra.engines.native import Layer, Plan, Readout
+from recurra.engines.native.check import check_tensors
+from recurra.sequence import Sequence
 from recurra.state import State, leaves, map_state
 
 Parts = tuple[list[Layer], Readout]
@@ -62,6 +64,19 @@ class QuickSeries:
         if not self._step(self._at, state, raw, outputs):
             return None
         return self._answer(self._outputs[:])
+
+    def run(self, x: Sequence) -> Any:
+        """The answer after steps that are standardised already, [1, T, D] with T ≥ 1; None, and nothing done, where the
+        model has changed.
+        """
+        if self._training() or not self._plan.current():
+            return None
+        values = x.values.contiguous()
+        check_tensors("stream, push", self._plan.dtype, {"steps": (values, (1, values.shape[1], self._size))})
+        outputs = torch.empty(values.shape[1], len(self._outputs), dtype=self._plan.dtype)
+        places = (self._state.data_ptr(), values.data_ptr(), outputs.data_ptr())
+        self._plan.step_along(self._at, 1, values.shape[1], *places)
+        return self._answer(outputs[-1].tolist())
 
     def write(self, state: State) -> None:
         """Go on from a state of the model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +46,11 @@ class Session:
     def __init__(self, pipeline: Pipeline, state: SessionState | str | Path | None = None) -> None:
         pipeline.model.check()
         self._pipeline = pipeline
+        self._state: SessionState | None  # the newest, or None while `_quick` holds it
+        self._held: SessionState | None  # from which `_quick` went on, or None where it holds nothing
+        self._stepped: int  # steps since then
+        self._quick: Quick | None
+        self._tried: bool  # whether `_quick` was asked for
         initial = self._initial_state()
         if isinstance(state, str | Path):
             begin: SessionState = load_state(state, like=initial, weights=pipeline.weights(), name=pipeline.name)
@@ -80,16 +86,14 @@ class Session:
         Raises:
             DataError: it cannot be read.
         """
-        quick = self._quick if self._held is not None else self._hold()
-        while quick is not None:
-            answer = quick.step(x)
+        if self._held is not None and self._quick is not None:
+            answer = self._quick.step(x)
             if answer is not None:
                 self._state, self._stepped = None, self._stepped + 1
                 return answer
-            if quick.fits():
-                break  # the parts say what x is
-            self._go_on(self.state)
-            quick = self._hold()
+        answer = self._quickly(lambda quick: quick.step(x), 1)
+        if answer is not None:
+            return answer
         preprocessing, model, decoding = self._parts()
         with torch.inference_mode():
             _, hidden, decoded, steps = state = self.state
@@ -120,6 +124,10 @@ class Session:
         with torch.inference_mode():
             state = self.state
             x, prepared = preprocessing.run(chunk, state.preprocessing)
+            if x is not None:
+                answer = self._quickly(lambda quick: quick.run(x), _steps_of(x))
+                if answer is not None:
+                    return answer
             outputs, hidden = model.run(x, state.model)
             read = _steps_of(x)
             answer, decoded = decoding.run(outputs, read, state.decoding)
@@ -162,14 +170,23 @@ class Session:
     def _go_on(self, state: SessionState) -> None:
         """From a state, with the model as it is now."""
         self._now(state)
-        self._quick: Quick | None = None
-        self._tried = False  # whether `_quick` was asked for
+        self._quick, self._tried = None, False
 
     def _now(self, state: SessionState) -> None:
         """This is the newest state."""
-        self._state: SessionState | None = state  # None while `_quick` holds a newer one
-        self._held: SessionState | None = None  # from which `_quick` went on, and
-        self._stepped = 0  # how many steps ago; None: it holds nothing
+        self._state, self._held, self._stepped = state, None, 0
+
+    def _quickly(self, read: Callable[[Quick], Any], steps: int) -> Any:
+        """What `_quick` makes of the next steps; None where it makes nothing of them, or there is none."""
+        while (quick := self._hold()) is not None:
+            answer = read(quick)
+            if answer is not None:
+                self._state, self._stepped = None, self._stepped + steps
+                return answer
+            if quick.fits():
+                return None  # it is the input: the parts say what it is
+            self._go_on(self.state)
+        return None
 
     def _hold(self) -> Quick | None:
         """What makes single steps quicker, with the state in it; None where nothing does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ class Packed(NamedTuple):
         )
 
 
-_BUFFERS = WeakIdKeyDictionary()  # weight_hh → (kind, narrow, level) → buffer: any number of sessions share one
+_BUFFERS: Any = WeakIdKeyDictionary()  # weight_hh → (kind, narrow, level) → buffer: any number of sessions share one
 
 
 def packed(layer: Layer) -> Packed:

@@ -243,7 +243,9 @@ class Plan:
         head, scale = pack_linear(readout.weight, readout.bias), []
         for numbers in (readout.mean, readout.std):
             if numbers.shape != (self.input_size,):
-                raise ShapeError(f"native plan: the scale has shape {list(numbers.shape)}, expected [{self.input_size}]")
+                raise ShapeError(
+                    f"native plan: the scale has shape {list(numbers.shape)}, expected [{self.input_size}]"
+                )
             scale.append(np.ascontiguousarray(numbers, dtype=np.float64))
         self._kept += [head, *scale]
         self._plan.head = head.data_ptr()

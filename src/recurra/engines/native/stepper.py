@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from recurra.engines.native.plan import Plan, why_no_plan
 from recurra.errors import SettingsError
 from recurra.state import State
 
-STATES = {"rnn_tanh": ElmanState, "rnn_relu": ElmanState, "gru": GRUState, "lstm": LSTMState}
+STATES: dict[str, type[Any]] = {"rnn_tanh": ElmanState, "rnn_relu": ElmanState, "gru": GRUState, "lstm": LSTMState}
 """The state of each kind of layer."""
 
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -25,7 +26,7 @@ def layer_of(cell: Cell, dilation: int = 1, residual: bool = False) -> Layer | N
 
     Subclasses may compute something else, and a weight that is computed anew at each call cannot be packed.
     """
-    kinds = {GRUCell: "gru", LSTMCell: "lstm"}
+    kinds: dict[type[Cell], str] = {GRUCell: "gru", LSTMCell: "lstm"}
     kind = f"rnn_{cell.nonlinearity}" if type(cell) is ElmanCell else kinds.get(type(cell))
     if kind is None or not all(name in cell._parameters for name in PARAMETERS):
         return None
