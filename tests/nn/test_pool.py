@@ -80,7 +80,7 @@ def test_weights_of_8_bits_step_near_the_exact_ones_and_are_refused_where_there_
     rows = torch.stack([pool.step(range(6), x[:, t]) for t in range(40)], 1)
     assert 1e-5 < (rows - exact).abs().max() < 0.05
     for refused in (Recurrent("mingru", 3, 4), Recurrent("gru", 3, 4, dtype=torch.float64), GRU(3, 4).double()):
-        with pytest.raises(SettingsError, match="weights 'int8' cannot be had: .* give weights='exact'"):
+        with pytest.raises(SettingsError, match=r"weights 'int8' cannot be had: .* give weights='exact'"):
             refused.stream(weights="int8")
     with pytest.raises(SettingsError, match="weights: 'int9' is not known; did you mean"):
         layer.stream(weights="int9")
