@@ -18,8 +18,8 @@ STEPPED = 64
 PUSHED = 16
 """The same of a chunk: there torch's products take all its steps at once."""
 
-TOGETHER = 64  # outputs whose memory is taken at once
-LARGE = 4096  # bytes of an output from which on each has memory of its own
+TOGETHER = 256  # outputs whose memory is taken at once
+LARGE = 1024  # bytes of an output from which on each has memory of its own
 
 
 class QuickSteps:
