@@ -100,6 +100,9 @@ def test_flat_keywords_reach_their_groups() -> None:
         ({"cell": "lstn"}, "cell: 'lstn' is not known; did you mean 'lstm'?"),
         ({"unit": 3}, "unit: 3 is none of word, char, bpe"),
         ({"epochs": 0}, "epochs: 0 is below 1"),
+        ({"average_checkpoints": -1}, "average_checkpoints: -1 is below 0"),
+        ({"average_checkpoints": 5, "average": 0.9}, "average_checkpoints: 5 and average 0.9 exclude each other"),
+        ({"average_checkpoints": 5, "refit": True}, "refit: it makes no evaluations whose weights"),
         ({"dropout": 0.5}, "dropout: 0.5 acts between layers and there is one layer"),
     ],
 )

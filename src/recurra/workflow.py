@@ -47,7 +47,7 @@ from recurra.run import (
     save_end,
     take_baselines,
 )
-from recurra.settings.groups import DataSettings
+from recurra.settings.groups import DataSettings, TrainingSettings
 from recurra.settings.names import check_task
 from recurra.settings.options import flat
 from recurra.settings.tasks import ManyToOneSettings, TaskSettings
@@ -185,7 +185,7 @@ def try_out(
         cell=str(task.settings.model.cell),
         **{name: sizes[name] for name in ("train_examples", "valid_examples", "test_examples", "train_cut")},
         parameters=sum(one.numel() for one in task.model.parameters()),
-        batch_size=task.settings.training.batch_size,
+        batch_size=_mean_batch(task.settings.training, sizes["train_examples"], measured.steps_an_epoch),
         steps_per_epoch=measured.steps_an_epoch,
         steps=steps,
         step_seconds=measured.step_seconds,
@@ -195,6 +195,12 @@ def try_out(
         peak_memory_bytes=_peak_memory(),
         checkpoint_bytes=measured.checkpoint_bytes,
     )
+
+
+def _mean_batch(settings: TrainingSettings, examples: int, steps: int) -> int:
+    """Examples a batch, on average where a budget of tokens makes the batches."""
+    assert settings.batch_size != "auto"  # found by trial before
+    return settings.batch_size or max(1, round(examples / (steps * settings.accumulate)))
 
 
 def resume(folder: Path, progress: ProgressDisplay, given: Given | None = None, same_data: Path | None = None) -> Run:

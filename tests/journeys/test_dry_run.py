@@ -99,3 +99,13 @@ def test_a_run_that_is_there_is_refused_as_in_training(folder: Path) -> None:
     before = everything(folder)
     recurra.dry_run("classify", config="there/config.toml", out="there", overwrite=True)
     assert everything(folder) == before
+
+
+def test_where_tokens_make_the_batches_it_says_how_many_pairs_one_has(call: Call, folder: Path) -> None:
+    pairs = "".join(f"{'one ' * (n % 5 + 1)}\t{'un ' * (n % 5 + 1)}\n" for n in range(50))
+    (folder / "pairs.tsv").write_text(f"source\ttarget\n{pairs}")
+    given = ("--data", "pairs.tsv", "--batch-tokens", "60", "--unit", "word", "--hidden-size", "4", "--threads", "1")
+    status, out, err = call("train", "translate", "--dry-run", *given)
+    said = dict(line.split(": ") for line in out.splitlines())
+    assert status == 0, err
+    assert int(said["batch_size"]) == round(40 / int(said["steps_per_epoch"])) > 1

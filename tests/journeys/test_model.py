@@ -134,7 +134,7 @@ def test_generate_refuses_a_run_of_another_task(tmp_path: Path) -> None:
     assert recurra("train", "classify", "--data", tmp_path / "a.csv", "--out", tmp_path / "run", *small).status == 0
     done = recurra("generate", tmp_path / "run", "--prompt", "a")
     assert (done.status, done.out) == (2, "")
-    assert done.err == f"recurra: {tmp_path / 'run'} is a classify run; generate takes a run of the task model\n"
+    assert done.err == f"recurra: {tmp_path / 'run'} is a classify run; generate takes a run of model or translate\n"
 
 
 def test_info_runs_and_the_card_know_a_language_model(run: Path) -> None:

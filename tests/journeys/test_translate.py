@@ -54,6 +54,11 @@ def test_two_files_are_learned_scored_and_used(run: tuple[Path, Answer], files: 
     assert first["source"] == ["twenty", "two", "<end>"] and len(first["attention"]) == len(first["target"]) == 3
     columns = recurra("predict", out, files / "pairs.tsv")
     assert [json.loads(line)["text"] for line in columns.out.splitlines()] == [target for _, target in PAIRS[:6]]
+    drawn = recurra("generate", out, "--prompt", "forty two", "--count", "3", "--temperature", "0")
+    assert drawn.out == "quarante deux\n" * 3
+    drawn = recurra("generate", out, "--prompt", "forty two", "--temperature", "0.1", "--json")
+    assert json.loads(drawn.out) == {"prompt": "forty two", "text": "quarante deux"}
+    assert "temperature" in recurra("generate", out, "--temperature", "-1").err
     scored = json.loads(recurra("evaluate", out, "--json").out)
     assert scored["exact_match"] == 1.0 and scored["examples"] == 4 and scored["chrf"] == pytest.approx(100)
     lines = recurra("evaluate", out, "--source", files / "train.en", "--target", files / "train.fr")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,22 @@ def test_several_answers_are_those_of_falling_score(run: TranslateRun) -> None:
     for n_best in (0, 6):
         with pytest.raises(SettingsError, match=f"n_best: {n_best} is not in 1 to 5, the beam"):
             run.predict("forty two", n_best=n_best)
+
+
+def test_answers_are_drawn_as_often_as_they_are_likely(run: TranslateRun) -> None:
+    source = "six two"  # of no such pair: the model is not sure
+    drawn = run.generate(source, count=600, temperature=1.0)
+    assert run.generate(source, count=5) == drawn[:5] and run.generate(source, count=5, seed=1) != drawn[:5]
+    counted = Counter(drawn)
+    for text, times in counted.most_common(3):
+        assert times / 600 == pytest.approx(math.exp(run.score([(source, text)])[0]), abs=0.07)
+    (greedy,) = run.predict(source, beam=1)
+    assert set(run.generate(source, count=3, temperature=0.0)) == {greedy.text}
+    assert all(len(text.split()) <= 1 for text in run.generate(source, count=9, length=1))
+    assert run.generate("", count=2) and not run.model.training
+    for name, value in (("count", 0), ("temperature", -1.0), ("top_p", 0.0), ("top_k", -1), ("length", -1)):
+        with pytest.raises(SettingsError):
+            run.generate(source, **{name: value})
 
 
 def test_what_is_longer_than_can_be_read_is_counted(run: TranslateRun) -> None:

@@ -20,6 +20,7 @@ VARIANTS = {
     "sgd, averaged": {"optimizer": "sgd", "average": 0.9, "warmup_steps": 5},
     "plateau, accumulated": {"schedule": "plateau", "accumulate": 2, "patience": 4, "evaluate_every": 2},
     "each epoch": {"evaluate_every": 0},
+    "checkpoints averaged": {"average_checkpoints": 3, "evaluate_every": 2},
 }
 
 

@@ -1,4 +1,4 @@
-"""`recurra generate RUN`: text from a language model, as it is made."""
+"""`recurra generate RUN`: text from a language model, as it is made, or answers of a translator, drawn by chance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from recurra.cli.show import print_json
+from recurra.cli.show import print_json, print_text
 from recurra.errors import RunError, SettingsError
 
 WARN = "recurra: the prompt holds symbols never seen in training, which are read as unknown: {}"
@@ -16,11 +16,11 @@ NAMED = 10  # symbols never seen, in a message
 
 
 def generate(
-    run: Annotated[Path, Parameter(help="Run folder of a language model.")],
+    run: Annotated[Path, Parameter(help="Run folder of a language model, or of translate.")],
     /,
     *,
-    prompt: Annotated[str, Parameter(help="Text to go on from; none: from the beginning of a text.")] = "",
-    length: Annotated[int, Parameter(help="Symbols to make.")] = 500,
+    prompt: Annotated[str, Parameter(help="Text to go on from (none: from the beginning), or to answer.")] = "",
+    length: Annotated[int, Parameter(help="Symbols to make; of an answer at most.")] = 500,
     temperature: Annotated[float, Parameter(help="0: the likeliest symbol each time; 1: sampled as learned.")] = 0.8,
     top_k: Annotated[int, Parameter(help="Likeliest symbols to sample from; 0: all.")] = 0,
     top_p: Annotated[float, Parameter(help="Share of the probability to sample from, the likeliest first.")] = 1.0,
@@ -28,15 +28,22 @@ def generate(
     count: Annotated[int, Parameter(help="How many texts.")] = 1,
     json: Annotated[bool, Parameter(help="Print one JSON object a text, whole.", negative="")] = False,
 ) -> None:
-    """Generate text from a language model, printed as it is made, the prompt before it."""
+    """Generate text from a language model, printed as it is made, the prompt before it; or answers, one a line."""
     if count < 1:
         raise SettingsError(f"count: {count} is below 1; give the number of texts to make")
     from recurra import api
-    from recurra.run import LanguageRun
+    from recurra.run import LanguageRun, TranslateRun
 
     loaded = api.load(run)
+    if isinstance(loaded, TranslateRun):
+        drawn = loaded.generate(
+            prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, count=count
+        )
+        for text in drawn:
+            print_json({"prompt": prompt, "text": text}) if json else print_text(text)
+        return
     if not isinstance(loaded, LanguageRun):
-        raise RunError(f"{run} is a {loaded.task} run; generate takes a run of the task model")
+        raise RunError(f"{run} is a {loaded.task} run; generate takes a run of model or translate")
     if unseen := loaded.unseen(prompt):
         print(WARN.format(", ".join(map(repr, unseen[:NAMED]))), file=sys.stderr)
     for row in range(count):

@@ -12,7 +12,6 @@ from recurra.errors import DataError, SettingsError
 from recurra.settings.groups import DataSettings
 from recurra.settings.options import documentation
 
-
 DOCUMENTED = documentation(DataSettings)
 
 

@@ -17,6 +17,7 @@ from recurra.errors import NotStreamable, RecurraError
 from recurra.run.run import Run
 from recurra.settings.tasks import TranslateSettings
 from recurra.tasks import Translate
+from recurra.tasks.translate_search import Drawing
 
 SCORE_DIGITS, ATTENTION_DIGITS = 5, 4  # what lies beyond changes with threads
 
@@ -104,6 +105,34 @@ class TranslateRun(Run):
         sides = list(pairs)
         targets = [self._task.reading.target.encode(target).tolist()[:-1] for _, target in sides]
         return self._task.told([source for source, _ in sides], targets)
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 0,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        count: int = 1,
+    ) -> list[str]:
+        """Answers to a text drawn by chance: many to one source, as names to a language.
+
+        Args:
+            prompt: the source.
+            length: tokens of an answer at most; 0: as many as the run allows.
+            temperature: 0 takes the likeliest token each time, 1 samples as learned; in between it is more careful.
+            top_k: likeliest tokens to sample from; 0: all.
+            top_p: the fewest likeliest tokens whose probabilities make this much are sampled from; in (0, 1].
+            seed: decides the samples: the same seed, the same answers.
+            count: how many answers; each is the same however many there are.
+
+        Raises:
+            SettingsError: an option out of range.
+        """
+        options = self._task.search(max_target_length=length or self.settings.translate.max_target_length)
+        return self._task.drawn(prompt, Drawing(temperature, top_k, top_p, seed, count), options)
 
     def predict_rows(
         self, rows: Iterable[Any], attention: bool = False, n_best: int = 1, **search: Any

@@ -305,6 +305,8 @@ class TrainingSettings:
     """Train once more on training and validation data for the steps of the best evaluation (twice the time)."""
     average: float = 0.0
     """Decay of an exponential average of the weights, used for evaluation and kept (0.999, say); 0: none."""
+    average_checkpoints: int = 0
+    """Evaluations whose weights are averaged alike, used for evaluation and kept (5, say); 0: none."""
     on_nonfinite: OnNonfinite = "stop"
     """A loss or gradient that is not finite: stop, or skip the step's update (and stop after 10 in a row)."""
     checkpoint_every: float = 10.0
@@ -333,13 +335,20 @@ class TrainingSettings:
             _require(getattr(self, name) >= 1, f"{name}: {getattr(self, name)} is below 1", found)
         for name in (
             "max_steps", "max_time", "batch_tokens", "warmup_steps", "weight_decay", "clip_norm", "patience",
-            "evaluate_every", "checkpoint_every", "seed", "threads",
+            "average_checkpoints", "evaluate_every", "checkpoint_every", "seed", "threads",
         ):  # fmt: skip
             _require(getattr(self, name) >= 0, f"{name}: {getattr(self, name)} is below 0", found)
         _require(0 < self.lr < float("inf"), f"lr: {self.lr} is not a positive number", found)
         _require(len(set(self.track)) == len(self.track), "track: names one tracker twice; name each once", found)
         for name in ("label_smoothing", "average"):
             _require(0 <= getattr(self, name) < 1, f"{name}: {getattr(self, name)} is not in [0, 1)", found)
+        if self.average and self.average_checkpoints:
+            found.append(
+                f"average_checkpoints: {self.average_checkpoints} and average {self.average} exclude each other; "
+                "give 0 for one"
+            )
+        if self.refit and self.average_checkpoints:
+            found.append("refit: it makes no evaluations whose weights average_checkpoints could average; use average")
         if self.refit and self.schedule == "plateau":
             found.append(
                 "refit: the schedule plateau follows validation data, and refit leaves none; use another schedule"

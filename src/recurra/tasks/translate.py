@@ -33,7 +33,7 @@ from recurra.tasks.pair_baselines import fit_word_by_word, plain_scores
 from recurra.tasks.pair_examples import PairExamples
 from recurra.tasks.task import Task
 from recurra.tasks.translate_model import STRUCTURE, build_translator, cells_of, embedding_size
-from recurra.tasks.translate_search import Reach, attends, found_for, with_options
+from recurra.tasks.translate_search import Drawing, Reach, attends, drawn_for, found_for, with_options
 from recurra.tasks.translate_training import TranslateTraining, with_steps
 from recurra.tasks.warm_start import structure_of, take_weights
 from recurra.text_metrics import (
@@ -225,6 +225,12 @@ class Translate(Task):
     ) -> list[list[Found]]:
         how: dict[str, Any] = {"attention": attention, "n_best": n_best, "device": self.device}
         return found_for(self.model, self.reading, pairs, self.reach, options, **how)
+
+    def drawn(self, source: str, drawing: Drawing, options: TranslateOptions) -> list[str]:
+        """Answers to a text drawn by chance."""
+        pair = self.reading.encode(source)
+        found = drawn_for(self.model, self.reading, pair, self.reach, options, drawing, device=self.device)
+        return [self._text(source, one, options) for one in found]
 
     def told(self, sources: list[str], targets: list[list[int]]) -> list[float]:
         """The log probability in nats of each target, ids without the end: forced decoding, one after the other."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from recurra.data.pairs import BEGIN_ID, END_ID, PAD_ID, UNK_ID, EncodedPair, Pa
 from recurra.errors import SettingsError
 from recurra.memory import memory_faults_named
 from recurra.models import Seq2Seq
-from recurra.models.search import Found, SearchOptions, beam_search, greedy_search
+from recurra.models.search import Found, SearchOptions, beam_search, greedy_search, sample_search
 from recurra.models.seq2seq.attentive import AttentiveLayers
 from recurra.settings.names import did_you_mean
 from recurra.settings.translation import TranslateOptions
@@ -116,31 +116,14 @@ def found_for(
     room = max(1, BATCH_TOKENS // options.beam)
     batches = plan(lengths, batch_size=0, batch_tokens=room, rng=None) if pairs else []
     found: list[list[Found]] = [[] for _ in pairs]
-    copies = options.copy_unknown and attends(model)
-    without = (PAD_ID, BEGIN_ID) if copies else (PAD_ID, BEGIN_ID, UNK_ID)
+    kept = attention or _copies(model, options)
     was_training = model.training
     model.eval()
     try:
         for rows in batches:
             with torch.inference_mode(), memory_faults_named("prediction", partial(_words, lengths, rows), LESS_MEMORY):
                 source = features.collate_sources([pairs[row] for row in rows]).to(device)
-                own = [reach.limit(lengths[row] - 1) for row in rows]
-                limits = torch.tensor([min(n, options.max_target_length or n) for n in own])
-                most = max(int(limits.max()), options.min_target_length)
-                how: dict[str, Any] = {
-                    "bos_id": BEGIN_ID,
-                    "eos_id": END_ID,
-                    "limits": limits,
-                    "attention": attention or copies,
-                    "options": SearchOptions(
-                        max_length=most,
-                        min_length=options.min_target_length,
-                        length_penalty=options.length_penalty,
-                        coverage_penalty=options.coverage_penalty,
-                        no_repeat_ngram=options.no_repeat_ngram,
-                        without=without,
-                    ),
-                }
+                how = _rules(model, [lengths[row] for row in rows], reach, options) | {"attention": kept}
                 state = model.begin(source.values, source.lengths)
                 if options.beam == 1:
                     best = [[one] for one in greedy_search(model.decoder, state, **how)]
@@ -153,10 +136,74 @@ def found_for(
     return found
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """How answers are drawn: as in `recurra.models.search.sample_search`."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+    count: int = 1
+
+
+def drawn_for(
+    model: Seq2Seq,
+    features: PairFeatures,
+    pair: EncodedPair,
+    reach: Reach,
+    options: TranslateOptions,
+    drawing: Drawing,
+    *,
+    device: torch.device,
+) -> list[Found]:
+    """Answers to one source drawn by chance, in the order of their numbers; the model in evaluation mode.
+
+    Raises:
+        SettingsError: a number of the drawing is out of range.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            source = features.collate_sources([pair]).to(device)
+            rules = _rules(model, [len(pair.source)], reach, options) | {"attention": _copies(model, options)}
+            (found,) = sample_search(
+                model.decoder, model.begin(source.values, source.lengths), **rules, **asdict(drawing)
+            )
+    finally:
+        model.train(was_training)
+    return found
+
+
 def attends(model: Seq2Seq) -> bool:
     """Whether the decoder looks at the source's steps."""
     body = model.decoder.body
     return not isinstance(body, AttentiveLayers) or body.attention is not None
+
+
+def _copies(model: Seq2Seq, options: TranslateOptions) -> bool:
+    """Whether an unknown token becomes the source's word that was looked at."""
+    return options.copy_unknown and attends(model)
+
+
+def _rules(model: Seq2Seq, lengths: list[int], reach: Reach, options: TranslateOptions) -> dict[str, Any]:
+    """What binds the answers to sources of so many tokens, as every search of `recurra.models` takes it."""
+    own = [reach.limit(length - 1) for length in lengths]
+    limits = torch.tensor([min(n, options.max_target_length or n) for n in own])
+    return {
+        "bos_id": BEGIN_ID,
+        "eos_id": END_ID,
+        "limits": limits,
+        "options": SearchOptions(
+            max_length=max(int(limits.max()), options.min_target_length),
+            min_length=options.min_target_length,
+            length_penalty=options.length_penalty,
+            coverage_penalty=options.coverage_penalty,
+            no_repeat_ngram=options.no_repeat_ngram,
+            without=(PAD_ID, BEGIN_ID) if _copies(model, options) else (PAD_ID, BEGIN_ID, UNK_ID),
+        ),
+    }
 
 
 def _words(lengths: list[int], rows: list[int]) -> str:

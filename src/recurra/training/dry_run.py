@@ -31,6 +31,7 @@ class DryRun:
     """Training examples that max_length shortens."""
     parameters: int
     batch_size: int
+    """Examples a batch; their mean, where a budget of tokens makes the batches."""
     steps_per_epoch: int
     steps: int
     """Optimiser steps at most."""

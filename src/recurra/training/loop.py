@@ -23,7 +23,7 @@ from recurra.memory import memory_faults_named
 from recurra.settings.groups import TrainingSettings
 from recurra.settings.names import did_you_mean
 from recurra.training import checkpoint as files
-from recurra.training.averaging import WeightAverage
+from recurra.training.averaging import make_average
 from recurra.training.checkpoint import Checkpoint, Tally, TrainingState
 from recurra.training.devices import check_precision, forked_generators, threads
 from recurra.training.interruption import stop_requests
@@ -173,7 +173,7 @@ class Training:
         self.state = TrainingState()
         self.notes: list[str] = []
         self.optimiser = make_optimiser(self.model, settings)
-        self.average = WeightAverage(self.model, settings.average) if settings.average else None
+        self.average = make_average(self.model, settings)
         self.best: dict[str, Tensor] = {}
         self._batches = self._plan(0)
         steps = settings.epochs * math.ceil(len(self._batches) / settings.accumulate)
@@ -238,7 +238,7 @@ class Training:
             self.trainable, settings, self.optimiser, state.step, batches, settings.lr * factor, self.processes
         )
         if self.average is not None and not record.skipped:
-            self.average.update(state.step)
+            self.average.after_step(state.step)
         state.step += 1
         state.skipped += bool(record.skipped)
         state.skipped_in_row = state.skipped_in_row + 1 if record.skipped else 0
@@ -511,9 +511,8 @@ class Training:
             _check_alike("best", self.best, expected)
         if self.average is not None:
             average = found.tensors.get("average", {})
-            _check_alike("average", average, self.average.tensors)
-            for name, tensor in average.items():
-                self.average.tensors[name].copy_(tensor)
+            _check_alike("average", average, self.average.expected(len(self.state.history)))
+            self.average.restore(average)
         carried = found.tensors.get("carried", {})
         self.trainable.carry({name: share(tensor, self.processes) for name, tensor in carried.items()})
         self._batches = self._plan(self.state.epoch)

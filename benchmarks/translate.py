@@ -1,0 +1,128 @@
+"""English to French: Multi30k and Tatoeba, LSTM with and without attention, GRU, Transformer.
+
+    python benchmarks/translate.py [table|best|tatoeba …] [--runs FOLDER] [--steps 1400] [--only ROW]
+
+table: Multi30k, four models of like size, the defaults beside what ROWS says, equal steps; about half an hour each.
+best: Multi30k, one long run of an LSTM with attention.
+tatoeba: the other pairs, the defaults beside what TATOEBA says.
+
+One thread each, seed 0. A run stands in FOLDER (default: `runs`) and goes on where it was stopped. Of each the
+figures of the test pairs: cased detokenised BLEU with its interval over sentences (bootstrap), BLEU of lower-cased
+text, chrF and exact match.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import data
+import recurra
+from recurra.data.pairs import SOURCE, TARGET
+from recurra.run import Run
+from recurra.statistics import bootstrap_interval
+from recurra.text_metrics import bleu_of, corpus_bleu, text_scores
+from translate_plain import multi30k, tatoeba
+
+RESULTS = Path(__file__).parent / "results" / "translate.json"
+SEED, THREADS = 0, 1
+ROWS: dict[str, dict[str, Any]] = {
+    "lstm, no attention": {"cell": "lstm", "attention": "none", "hidden_size": 256},
+    "lstm": {"cell": "lstm", "hidden_size": 256},
+    "gru": {"cell": "gru", "hidden_size": 296},
+    "transformer": {"cell": "transformer", "hidden_size": 176, "num_layers": 3},
+}
+BEST: dict[str, Any] = {
+    "hidden_size": 320,
+    "batch_tokens": 1800,
+    "vocabulary_size": 8000,
+    "embedding_dropout": 0.25,
+    "average": 0.999,
+    "epochs": 22,
+    "patience": 0,
+}
+TATOEBA: dict[str, Any] = {"average": 0.999, "epochs": 6, "patience": 0}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", nargs="*", choices=("table", "best", "tatoeba"), default=["table", "best", "tatoeba"])
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument("--steps", type=int, default=1400, help="of each run of the table")
+    parser.add_argument("--only", choices=ROWS, help="one row of the table")
+    asked = parser.parse_args()
+    for name, kind, settings in plan(asked.which, asked.steps, asked.only):
+        row = measured(asked.runs / name.replace(", ", "-").replace(" ", "-"), kind, settings)
+        found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        found |= {"torch": torch.__version__, "threads": THREADS, "seed": SEED, name: row}
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        print(name, json.dumps(row), flush=True)
+
+
+def plan(which: list[str], steps: int, only: str | None) -> list[tuple[str, str, dict[str, Any]]]:
+    """Name, data and settings of each run."""
+    rows = []
+    for name, settings in ROWS.items():
+        if "table" in which and only in (None, name):
+            rows.append((name, "multi30k", {**settings, "max_steps": steps, "patience": 0}))
+    if "best" in which:
+        rows.append(("best", "multi30k", BEST))
+    if "tatoeba" in which:
+        rows.append(("tatoeba", "tatoeba", TATOEBA))
+    return rows
+
+
+def measured(folder: Path, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Train, or go on, and score on the test pairs."""
+    began = time.process_time()
+    run = trained(folder, kind, settings)
+    trained_for = time.process_time() - began
+    parts = {"multi30k": multi30k, "tatoeba": tatoeba}[kind]()
+    sources, references = parts.test.columns[SOURCE], parts.test.columns[TARGET]
+    began = time.process_time()
+    answers = [answer.text for answer in run.predict(list(sources))]
+    searched_for = time.process_time() - began
+    scores = text_scores(answers, references)
+    interval = bootstrap_interval(scores.bleu_statistics, bleu_of, seed=SEED)
+    return {
+        "bleu": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "bleu_lowercase": corpus_bleu(answers, references, lowercase=True)[0],
+        **{name: scores.metrics[name] for name in ("chrf", "exact_match", "rouge_l")},
+        "signature": scores.signatures["bleu"],
+        "parameters": run.result["parameters"],
+        "steps": run.result["steps"],
+        "training_seconds": run.result["training_seconds"],
+        "cpu_seconds": trained_for,
+        "sentences_a_cpu_second": len(sources) / searched_for,
+    }
+
+
+def trained(folder: Path, kind: str, settings: dict[str, Any]) -> Run:
+    """The run in a folder, made or finished where it is not."""
+    if (folder / "result.json").exists():
+        return recurra.load(folder)
+    if (folder / "config.toml").exists():
+        return recurra.resume(folder, progress="lines")
+    names: dict[str, Any]
+    if kind == "multi30k":
+        names = {
+            f"{name}{side}": data.find(f"multi30k_en_fr/{part}.{language}.gz")
+            for name, part in (("", "train"), ("valid_", "val"), ("test_", "test_2016_flickr"))
+            for side, language in (("source", "en"), ("target", "fr"))
+        }
+    else:
+        train, valid, test = (data.find(f"tatoeba_en_fr/{part}.tsv.gz") for part in ("train", "valid", "test"))
+        names = {"data": train, "valid": valid, "test": test, "header": False}
+    paths = {name: str(value) if isinstance(value, Path) else value for name, value in names.items()}
+    return recurra.train("translate", out=folder, seed=SEED, threads=THREADS, progress="lines", **paths, **settings)
+
+
+if __name__ == "__main__":
+    main()
