@@ -326,7 +326,7 @@ def accuracy(rounds: int) -> list[dict[str, Any]]:
     for kind in ("gru", "lstm"):
         with tempfile.TemporaryDirectory() as folder:
             run = recurra.train(
-                "classify", data=train, test=test, cell=kind, hidden_size=64, epochs=30, out=f"{folder}/run", threads=1
+                "classify", data=train, test=test, cell=kind, hidden_size=64, epochs=20, out=f"{folder}/run", threads=1
             )
             right: dict[Any, int] = {"exact": 0, "int8": 0}
             moved: list[float] = []
