@@ -9,7 +9,8 @@ github.com/spro/practical-pytorch (data/names; about nine tenths of its lines), 
 github.com/multi30k/dataset (commit a3d2e0d26b56, data/task1/raw), Tatoeba's pairs from github.com/genimind/seq2seq
 (commit 4f3f8eb0adde, fra-eng.zip, split so that no sentence is on two sides), tiny_shakespeare from
 github.com/karpathy/char-rnn (data/tinyshakespeare), and the validation split of WikiText-2 from
-github.com/pytorch/examples (word_language_model/data/wikitext-2), compressed.
+github.com/pytorch/examples (word_language_model/data/wikitext-2), compressed; Japanese Vowels from github.com/sktime/sktime (commit 7bd7d1620c06,
+sktime/datasets/data/JapaneseVowels).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pathlib import Path
 from recurra.randomness import numpy_generator
 
 FILES = {
+    "JapaneseVowels/JapaneseVowels_TRAIN.ts": "68a430eabd919cc77f40b1f5f3bc0dcafacc1486bca9260785aeb7d262cc78cd",
+    "JapaneseVowels/JapaneseVowels_TEST.ts": "b3d41d6a0ca3bcad3afb9ca7d4365382aa51341e2e58bae2a574babdda5b9462",
     "multi30k_en_fr/train.en.gz": "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
     "multi30k_en_fr/train.fr.gz": "622e75069e9f4c577425c4f277116ce66e63a2401c0a2312d90073cb12379a3c",
     "multi30k_en_fr/val.en.gz": "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",

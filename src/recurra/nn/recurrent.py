@@ -19,7 +19,7 @@ from recurra.nn.recurrent_steps import RecurrentSteps
 from recurra.nn.states import BidirectionalState, RecurrentState
 from recurra.nn.stream import LayerSession
 from recurra.sequence import Padding
-from recurra.settings.names import EngineName, Initialization, check_name
+from recurra.settings.names import EngineName, Initialization, StreamWeights, check_name
 from recurra.state import State, check_state, map_state
 
 
@@ -248,20 +248,24 @@ class Recurrent(nn.Module):
             final.append(end)
         return x, RecurrentState(tuple(final))
 
-    def stream(self, state: RecurrentState | str | Path | None = None) -> LayerSession:
+    def stream(
+        self, state: RecurrentState | str | Path | None = None, *, weights: StreamWeights = "exact"
+    ) -> LayerSession:
         """A live sequence through these layers, with a state of its own: the quick way to step.
 
         Args:
             state: to begin from: as `forward`, `step` or another session gave it, or the path of one that a session
                 saved; None: the initial one.
+            weights: "exact", or "int8": of 8 bits with a scale a row, quicker and less exact.
 
         Raises:
             NotStreamable: the layers are bidirectional.
             InputError: in training, where dropouts would act.
+            SettingsError: weights of 8 bits cannot be had here.
             ShapeError: the state is not one of this layer.
             StateError: the file is missing, damaged or of another layer.
         """
-        return LayerSession(RecurrentSteps(self), state)
+        return LayerSession(RecurrentSteps(self), state, weights)
 
     def check_streamable(self) -> None:
         """Refuse what needs the whole sequence.

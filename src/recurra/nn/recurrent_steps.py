@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from recurra.engines import select_engine
+from recurra.engines.native import Layer, layer_of
 from recurra.engines.single import single_cell
 from recurra.errors import InputError
 from recurra.nn.dilation import oldest, pushed
@@ -35,6 +36,20 @@ class RecurrentSteps:
                 f"{self.name}: it is in training mode and its dropouts would act; call eval() first, a session runs as "
                 "in evaluation (layer.step takes noise)"
             )
+
+    def native(self) -> list[Layer] | None:
+        """The layers as the native kernels take them; None where one has no kernel or another engine is asked for."""
+        found = []
+        for number, one in enumerate(self._stack):
+            layer = layer_of(one.cell, one.dilation, self.layer.residual and number > 0)
+            if layer is None or one.zoneout or self.layer.engine not in ("auto", "native"):
+                return None
+            found.append(layer)
+        return found
+
+    def noisy(self) -> bool:
+        """Whether a dropout acts in training."""
+        return self.layer.noisy()
 
     def like(self) -> Tensor:
         """A weight."""

@@ -14,6 +14,7 @@ CellName = Literal[
     "indrnn", "mingru", "minlstm", "transformer",
 ]  # fmt: skip
 EngineName = Literal["auto", "loop", "fused", "scan", "attention", "native"]
+StreamWeights = Literal["exact", "int8"]
 Initialization = Literal["orthogonal", "chrono", "torch"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 AttentionName = Literal["additive", "dot", "general", "concat"]

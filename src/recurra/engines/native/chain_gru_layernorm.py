@@ -52,7 +52,7 @@ class LayerNormGRUChain(torch.autograd.Function):
                 "weight_hh": (weight, (3 * size, size)),
                 "gain_hh": (gain, (3 * size,)),
                 "bias_hh": (bias, (3 * size,)),
-                "the projected input": (inputs, (rows.count, 3 * size)),
+                "the projected input": (inputs, (rows.total, 3 * size)),
                 "hidden": (hidden, (rows.rows, size)),
             },
             [*places, kept if keep else None],

@@ -28,7 +28,7 @@ class IndRNNChain(torch.autograd.Function):
             size,
             {
                 "weight_hh": (weight, (size,)),
-                "the projected input": (inputs, (rows.count, size)),
+                "the projected input": (inputs, (rows.total, size)),
                 "hidden": (hidden, (rows.rows, size)),
             },
             [inputs, weight, hidden, outputs, ends],

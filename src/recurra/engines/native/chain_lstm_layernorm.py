@@ -56,7 +56,7 @@ class LayerNormLSTMChain(torch.autograd.Function):
                 "gain_hh": (gain, (4 * size,)),
                 "gain_cell": (gain_cell, (size,)),
                 "bias_cell": (bias_cell, (size,)),
-                "the projected input": (inputs, (rows.count, 4 * size)),
+                "the projected input": (inputs, (rows.total, 4 * size)),
                 "hidden": (hidden, (rows.rows, size)),
                 "cell": (cells, (rows.rows, size)),
             },

@@ -51,7 +51,7 @@ class PeepholeChain(torch.autograd.Function):
             {
                 "weight_hh": (weight, (4 * size, size)),
                 "weight_cell": (peeps, (3 * size,)),
-                "the projected input": (inputs, (rows.count, 4 * size)),
+                "the projected input": (inputs, (rows.total, 4 * size)),
                 "hidden": (hidden, (rows.rows, size)),
                 "cell": (cells, (rows.rows, size)),
             },

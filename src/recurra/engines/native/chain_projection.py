@@ -52,7 +52,7 @@ class ProjectionChain(torch.autograd.Function):
             {
                 "weight_hh": (weight, (4 * size, read)),
                 "weight_hr": (down, (read, size)),
-                "the projected input": (inputs, (rows.count, 4 * size)),
+                "the projected input": (inputs, (rows.total, 4 * size)),
                 "hidden": (hidden, (rows.rows, read)),
                 "cell": (cells, (rows.rows, size)),
             },

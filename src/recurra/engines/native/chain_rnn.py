@@ -62,7 +62,7 @@ def _forward(
         weight.numel(),
         {
             "weight_hh": (weight, (size, size)),
-            "the projected input": (inputs, (rows.count, size)),
+            "the projected input": (inputs, (rows.total, size)),
             "hidden": (hidden, (rows.rows, size)),
         },
         [inputs, packed_rows(weight), hidden, outputs, ends],

@@ -25,7 +25,7 @@ class ScanChain(torch.autograd.Function):
             (size, size),
             size,
             {
-                "the projected input": (inputs, (rows.count, 2 * size)),
+                "the projected input": (inputs, (rows.total, 2 * size)),
                 "hidden": (hidden, (rows.rows, size)),
             },
             [inputs, hidden, outputs, ends],

@@ -14,7 +14,7 @@ import torch
 from recurra.errors import SettingsError
 
 PATH = Path(__file__).with_name("_recurra_native.so")
-INTERFACE = 3
+INTERFACE = 4
 """What this Python expects of `recurra_interface`; both go up with every change of a signature."""
 
 LEVELS = ("portable", "AVX2", "AVX-512")
@@ -54,21 +54,6 @@ class Sequences(ctypes.Structure):
     )
 
 
-class Step(ctypes.Structure):
-    """`Step` of kernels.hpp: a layer that is stepped."""
-
-    _fields_ = (
-        ("gates", c_int64),
-        ("rows", c_int64),
-        ("input_size", c_int64),
-        ("hidden_size", c_int64),
-        ("packed_ih", c_void_p),
-        ("packed_hh", c_void_p),
-        ("hidden", c_void_p),
-        ("cell", c_void_p),
-    )
-
-
 class Library:
     """The library's functions, and the instruction set that its kernels use.
 
@@ -80,6 +65,9 @@ class Library:
     def __init__(self, functions: ctypes.CDLL) -> None:
         self.functions = functions
         self.level: int = functions.recurra_best_level()
+        functions.recurra_plan_space.restype, functions.recurra_plan_space.argtypes = c_int64, [c_void_p]
+        functions.recurra_pack_narrow.restype = None
+        functions.recurra_pack_narrow.argtypes = [c_int, c_int64, *[c_void_p] * 4, c_int64, c_int64, c_void_p]
         for suffix in SUFFIXES.values():
             self._describe(suffix)
 
@@ -109,8 +97,14 @@ class Library:
         pack.argtypes = [c_int, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p]
         lanes = getattr(self.functions, f"recurra_lanes_{suffix}")
         lanes.restype, lanes.argtypes = c_int64, [c_int]
-        step = getattr(self.functions, f"recurra_step_{suffix}")
-        step.restype, step.argtypes = None, [c_int, c_void_p, c_void_p, c_void_p]
+        layer = getattr(self.functions, f"recurra_pack_layer_{suffix}")
+        layer.restype, layer.argtypes = None, [c_int, c_int64, *[c_void_p] * 4, c_int64, c_int64, c_void_p]
+        rows = getattr(self.functions, f"recurra_step_rows_{suffix}")
+        rows.restype, rows.argtypes = None, [c_void_p, c_int64, *[c_void_p] * 4]
+        along = getattr(self.functions, f"recurra_step_along_{suffix}")
+        along.restype, along.argtypes = None, [c_void_p, c_int64, c_int64, *[c_void_p] * 3]
+        scaled = getattr(self.functions, f"recurra_step_scaled_{suffix}")
+        scaled.restype, scaled.argtypes = c_int, [c_void_p] * 4
 
 
 def load() -> Library:

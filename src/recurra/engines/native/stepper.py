@@ -1,27 +1,46 @@
-"""One layer stepped live at its least cost: weights packed once, the state in place, nothing allocated by a step."""
+"""Layers stepped live at their least cost: weights packed once, the state in place, nothing allocated by a step."""
 
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra.cells import Cell, GatedCell, GRUCell, GRUState, LSTMCell, LSTMState
+from recurra.cells import Cell, ElmanCell, ElmanState, GatedCell, GRUCell, GRUState, LSTMCell, LSTMState
 from recurra.engines.native.check import check_tensors
-from recurra.engines.native.engine import why_not
-from recurra.engines.native.library import Step, load
+from recurra.engines.native.layers import Layer
+from recurra.engines.native.plan import Plan, why_no_plan
 from recurra.errors import SettingsError
 from recurra.state import State
 
+STATES: dict[str, type[Any]] = {"rnn_tanh": ElmanState, "rnn_relu": ElmanState, "gru": GRUState, "lstm": LSTMState}
+"""The state of each kind of layer."""
+
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def layer_of(cell: Cell, dilation: int = 1, residual: bool = False) -> Layer | None:
+    """A cell as a native layer, its weights as they are now; None where there is no kernel for it.
+
+    Subclasses may compute something else, and a weight that is computed anew at each call cannot be packed.
+    """
+    kinds: dict[type[Cell], str] = {GRUCell: "gru", LSTMCell: "lstm"}
+    kind = f"rnn_{cell.nonlinearity}" if type(cell) is ElmanCell else kinds.get(type(cell))
+    if kind is None or not all(name in cell._parameters for name in PARAMETERS):
+        return None
+    assert isinstance(cell, GatedCell)
+    return Layer(kind, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, dilation, residual)
+
 
 class Stepper:
-    """A GRU or LSTM cell stepped in C++.
+    """A GRU, LSTM or plain recurrent cell stepped in C++.
 
     The weights are copied, so later training is not seen, and there are no gradients. One thread at a time steps it.
 
     Args:
-        cell: exactly a GRUCell or LSTMCell, float32 or float64 on the CPU.
+        cell: exactly a GRUCell, LSTMCell or ElmanCell, float32 or float64 on the CPU.
         batch_size: sequences in step.
 
     Raises:
@@ -33,46 +52,38 @@ class Stepper:
     """
 
     def __init__(self, cell: Cell, batch_size: int = 1) -> None:
-        known = type(cell) in (GRUCell, LSTMCell)
-        reason = why_not(cell) if known else f"there is no native kernel for a step of {type(cell).__name__}"
-        if reason is not None:
+        layer = layer_of(cell)
+        reason = f"there is no native kernel for {type(cell).__name__}" if layer is None else why_no_plan([layer])
+        if layer is None or reason is not None:
             raise SettingsError(f"Stepper: {reason}; step the cell itself")
         if batch_size < 1:
             raise SettingsError(f"Stepper: batch_size is {batch_size}, expected 1 or more")
-        assert isinstance(cell, GatedCell)
-        library = load()
-        gates, like = len(cell.gates), cell.weight_hh.detach()
-        self._kind: type[LSTMState] | type[GRUState] = LSTMState if gates == 4 else GRUState
-        self._weights = [_packed(weight.detach(), bias.detach(), gates) for weight, bias in _parts(cell)]
-        self._leaves = [like.new_zeros(batch_size, cell.hidden_size) for _ in self._kind._fields]
-        self._outputs = [like.new_zeros(batch_size, cell.hidden_size) for _ in range(2)]
-        self._shape, self._dtype = torch.Size((batch_size, cell.input_size)), like.dtype
-        places = [leaf.data_ptr() for leaf in (*self._weights, *self._leaves)]
-        self._box = Step(gates, batch_size, cell.input_size, cell.hidden_size, *places)
-        self._step = library.function("step", like.dtype)
-        self._level, self._at = ctypes.c_int(library.level), ctypes.c_void_p(ctypes.addressof(self._box))
+        plan = self._plan = Plan([layer], rows=batch_size)
+        self._kind, self._dtype = STATES[layer.kind], plan.dtype
+        self._rows, self._shape = plan.new_state(batch_size), torch.Size((batch_size, plan.input_size))
+        self._outputs = [self._rows.new_zeros(batch_size, plan.output_size) for _ in range(2)]
+        self._step, self._at, self._count = plan.step_rows, plan.at, ctypes.c_int64(batch_size)
+        self._state = ctypes.c_void_p(self._rows.data_ptr())
         self._into = [ctypes.c_void_p(output.data_ptr()) for output in self._outputs]
         self._turn = 0
 
     @property
     def state(self) -> State:
         """A copy of the state after the last step: leaves [batch_size, H]."""
-        return self._kind(*(leaf.clone() for leaf in self._leaves))
+        return self._kind(*self._plan.read(self._rows))
 
     @state.setter
     def state(self, state: State) -> None:
         if type(state) is not self._kind:
             raise SettingsError(f"Stepper: the state is a {type(state).__name__}, expected {self._kind.__name__}")
-        pairs = list(zip(self._kind._fields, state, self._leaves, strict=True))
-        given = {name: (leaf, tuple(own.shape)) for name, leaf, own in pairs}
+        shape = (len(self._rows), self._outputs[0].shape[1])
+        given = {name: (leaf, shape) for name, leaf in state._asdict().items()}
         check_tensors("Stepper, state", self._dtype, given)
-        for _, leaf, own in pairs:
-            own.copy_(leaf.detach())
+        self._plan.write(self._rows, state)
 
     def reset(self) -> None:
         """Begin again from a state of zeros."""
-        for leaf in self._leaves:
-            leaf.zero_()
+        self._rows.zero_()
 
     def step(self, x: Tensor) -> Tensor:
         """One time step.
@@ -90,24 +101,5 @@ class Stepper:
             check_tensors("Stepper, step", self._dtype, {"x": (x, tuple(self._shape))})
         # Two outputs take turns, as x may be the last one.
         turn = self._turn = 1 - self._turn
-        self._step(self._level, self._at, x.data_ptr(), self._into[turn])
+        self._step(self._at, self._count, None, self._state, x.data_ptr(), self._into[turn])
         return self._outputs[turn]
-
-
-def _parts(cell: GatedCell) -> list[tuple[Tensor, Tensor]]:
-    return [(cell.weight_ih, cell.bias_ih), (cell.weight_hh, cell.bias_hh)]
-
-
-def _packed(weight: Tensor, bias: Tensor, gates: int) -> Tensor:
-    """[gates · H, K] as the kernels read it."""
-    library = load()
-    weight, bias = weight.contiguous(), bias.contiguous()
-    size, columns = weight.shape[0] // gates, weight.shape[1]
-    given = {"weight": (weight, (gates * size, columns)), "bias": (bias, (gates * size,))}
-    check_tensors("Stepper", weight.dtype, given)
-    lanes = library.lanes(weight.dtype)
-    packed = weight.new_empty(-(-size // lanes) * lanes * gates * (columns + 1))
-    library.function("pack_gates", weight.dtype)(
-        library.level, weight.data_ptr(), bias.data_ptr(), gates, size, columns, packed.data_ptr()
-    )
-    return packed

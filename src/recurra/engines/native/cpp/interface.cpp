@@ -40,7 +40,7 @@ const Kernels<double>& of<double>(const Unit& unit) {
 #define RECURRA_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Goes up with every change of what follows; `library.py` refuses another.
-RECURRA_EXPORT int recurra_interface() { return 3; }
+RECURRA_EXPORT int recurra_interface() { return 4; }
 
 RECURRA_EXPORT int recurra_best_level() { return best(); }
 
@@ -98,8 +98,22 @@ RECURRA_EXPORT int recurra_best_level() { return best(); }
       kernels.lstm_backward(*s, share, packed, cells, kept, given, carried, carried_cells, to_inputs);                 \
     });                                                                                                                \
   }                                                                                                                    \
-  RECURRA_EXPORT void recurra_step_##suffix(int level, const Step* s, const T* x, T* y) {                              \
-    of<T>(unit_of(level)).step(s, x, y);                                                                               \
+  RECURRA_EXPORT void recurra_pack_layer_##suffix(int level, int64_t kind, const T* weight_ih, const T* weight_hh,      \
+                                                  const T* bias_ih, const T* bias_hh, int64_t input_size,              \
+                                                  int64_t hidden_size, T* packed) {                                    \
+    of<T>(unit_of(level))                                                                                              \
+        .pack_layer(kind, weight_ih, weight_hh, bias_ih, bias_hh, input_size, hidden_size, packed);                    \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_step_rows_##suffix(const Plan* p, int64_t rows, const int64_t* ids, T* state,            \
+                                                 const T* x, T* y) {                                                   \
+    of<T>(unit_of(p->level)).step_rows(p, rows, ids, state, x, y);                                                     \
+  }                                                                                                                    \
+  RECURRA_EXPORT void recurra_step_along_##suffix(const Plan* p, int64_t rows, int64_t steps, T* state, const T* x,    \
+                                                  T* y) {                                                              \
+    of<T>(unit_of(p->level)).step_along(p, rows, steps, state, x, y);                                                  \
+  }                                                                                                                    \
+  RECURRA_EXPORT int recurra_step_scaled_##suffix(const Plan* p, T* state, const double* raw, T* y) {                  \
+    return of<T>(unit_of(p->level)).step_scaled(p, state, raw, y);                                                     \
   }
 
 // `weights`: multiplications a row and step.
@@ -113,5 +127,23 @@ RECURRA_EXPORT int recurra_best_level() { return best(); }
   RECURRA_CHAIN_OF(name, double, f64)
 
 RECURRA_CHAINS(RECURRA_CHAIN)
+RECURRA_EXPORT void recurra_pack_narrow(int level, int64_t kind, const float* weight_ih, const float* weight_hh,
+                                        const float* bias_ih, const float* bias_hh, int64_t input_size,
+                                        int64_t hidden_size, void* packed) {
+  unit_of(level).pack_narrow(kind, weight_ih, weight_hh, bias_ih, bias_hh, input_size, hidden_size, packed);
+}
+
+// Whether the processor adds up products of bytes in one instruction.
+RECURRA_EXPORT int recurra_has_vnni() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return best() == 2 && __builtin_cpu_supports("avx512vnni");
+#else
+  return 0;
+#endif
+}
+
+RECURRA_EXPORT int64_t recurra_plan_space(const Plan* p) { return space_of(*p); }
+
 RECURRA_KERNELS(float, f32)
 RECURRA_KERNELS(double, f64)

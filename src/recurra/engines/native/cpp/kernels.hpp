@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "chains.hpp"
+#include "plan.hpp"
 
 // Rows sorted by length, longest first, their steps one after the other: step t holds the first active[t] rows, and
 // N = Σ active[t]. Every pointer is to numbers without gaps. threads: as many may work on them. read_size: of the hidden
@@ -19,13 +20,6 @@ struct Share {
   int64_t first, last;
 };
 
-// A layer that is stepped; the caller owns all that it points to.
-struct Step {
-  int64_t gates, rows, input_size, hidden_size;
-  const void *packed_ih, *packed_hh;
-  void *hidden, *cell;
-};
-
 // A chain of chains.hpp, its pointers in an array.
 using Chain = void (*)(const Sequences&, Share, void* const*);
 
@@ -38,7 +32,10 @@ struct Kernels {
   void (*gru_backward)(const Sequences&, Share, const T*, const T*, const T*, const T*, const T*, T*, T*, T*);
   void (*lstm_forward)(const Sequences&, Share, const T*, const T*, const T*, T*, T*, T*, T*);
   void (*lstm_backward)(const Sequences&, Share, const T*, const T*, const T*, const T*, T*, T*, T*);
-  void (*step)(const Step*, const T*, T*);
+  void (*pack_layer)(int64_t, const T*, const T*, const T*, const T*, int64_t, int64_t, T*);
+  void (*step_rows)(const Plan*, int64_t, const int64_t*, T*, const T*, T*);
+  void (*step_along)(const Plan*, int64_t, int64_t, T*, const T*, T*);
+  int (*step_scaled)(const Plan*, T*, const double*, T*);
   void (*pack_rows)(const T*, int64_t, int64_t, T*);
 #define RECURRA_CHAIN(name) Chain name;
   RECURRA_CHAINS(RECURRA_CHAIN)
@@ -48,6 +45,7 @@ struct Kernels {
 struct Unit {
   Kernels<float> single;
   Kernels<double> twice;
+  void (*pack_narrow)(int64_t, const float*, const float*, const float*, const float*, int64_t, int64_t, void*);
 };
 
 extern const Unit portable_unit, avx2_unit, avx512_unit;

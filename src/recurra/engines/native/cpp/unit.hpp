@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <utility>
-#if RECURRA_BYTES == 64
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -42,8 +42,8 @@ struct Called<kernel> {
 template <typename T>
 constexpr Kernels<T> kernels() {
   return {Width<T>::lanes, pack_gates<T>,   pack_columns<T>,  gru_forward<T>,
-          gru_backward<T>, lstm_forward<T>, lstm_backward<T>, step<T>,
-          pack_rows<T>,
+          gru_backward<T>, lstm_forward<T>, lstm_backward<T>, pack_layer<T>,
+          step_rows<T>,    step_along<T>,   step_scaled<T>,   pack_rows<T>,
 #define RECURRA_CHAIN(name) Called<name<T>>::run,
           RECURRA_CHAINS(RECURRA_CHAIN)
 #undef RECURRA_CHAIN
@@ -51,4 +51,4 @@ constexpr Kernels<T> kernels() {
 }
 }  // namespace
 
-const Unit RECURRA_UNIT = {kernels<float>(), kernels<double>()};
+const Unit RECURRA_UNIT = {kernels<float>(), kernels<double>(), pack_narrow_layer};
