@@ -59,3 +59,4 @@ def test_without_num2words_one_sentence_says_what_adds_it(tmp_path: Path, monkey
     done = call("demo", "numbers", "--out", tmp_path / "demo")
     assert done.status == 2 and done.err.count("\n") == 1
     assert "num2words" in done.err and "pip install 'recurra[demo]'" in done.err
+    assert not (tmp_path / "demo").exists()
