@@ -21,7 +21,9 @@ UNITS = {  # file → what it may use of the processor; chosen among when the li
     "avx512.cpp": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"],
 }
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden", "-Wno-psabi"]
-FLAGS += [] if "-fsanitize" in os.environ.get("CFLAGS", "") else ["-g0"]  # what `make sanitize` finds, it finds in a line
+FLAGS += (
+    [] if "-fsanitize" in os.environ.get("CFLAGS", "") else ["-g0"]
+)  # what `make sanitize` finds, it finds in a line
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 

@@ -9,8 +9,8 @@ github.com/spro/practical-pytorch (data/names; about nine tenths of its lines), 
 github.com/multi30k/dataset (commit a3d2e0d26b56, data/task1/raw), Tatoeba's pairs from github.com/genimind/seq2seq
 (commit 4f3f8eb0adde, fra-eng.zip, split so that no sentence is on two sides), tiny_shakespeare from
 github.com/karpathy/char-rnn (data/tinyshakespeare), and the validation split of WikiText-2 from
-github.com/pytorch/examples (word_language_model/data/wikitext-2), compressed; Japanese Vowels from github.com/sktime/sktime (commit 7bd7d1620c06,
-sktime/datasets/data/JapaneseVowels).
+github.com/pytorch/examples (word_language_model/data/wikitext-2), compressed; Japanese Vowels from
+github.com/sktime/sktime (commit 7bd7d1620c06, sktime/datasets/data/JapaneseVowels).
 """
 
 from __future__ import annotations

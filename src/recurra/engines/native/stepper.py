@@ -53,7 +53,9 @@ class Stepper:
 
     def __init__(self, cell: Cell, batch_size: int = 1) -> None:
         layer = layer_of(cell)
-        reason = f"there is no native kernel for a step of {type(cell).__name__}" if layer is None else why_no_plan([layer])
+        reason = (
+            f"there is no native kernel for a step of {type(cell).__name__}" if layer is None else why_no_plan([layer])
+        )
         if layer is None or reason is not None:
             raise SettingsError(f"Stepper: {reason}; step the cell itself")
         if batch_size < 1:
