@@ -35,7 +35,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import data
 import recurra
 from recurra.data.batching import plan
 from recurra.data.pairs import (
@@ -57,11 +56,12 @@ from recurra.statistics import bootstrap_interval, paired_bootstrap
 from recurra.tasks.translate_search import BATCH_TOKENS
 from recurra.text_metrics import bleu_of, bleu_statistics, corpus_bleu
 from recurra.training import loop
-from translate_plain import multi30k
+from translate import ROWS
+from translate_plain import multi30k, multi30k_files
 
 RESULTS = Path(__file__).parent / "results" / "joeynmt.json"
 CLOCK = Path(__file__).parent / "joeynmt_clock.py"
-OURS: dict[str, Any] = {"cell": "lstm", "hidden_size": 256, "patience": 0}
+OURS: dict[str, Any] = {**ROWS["lstm"], "patience": 0}
 WHICH = ("bleu", "training", "search")
 SIZE, DROPOUT, SMOOTHING, BEAM, SEED = 256, 0.3, 0.1, 5, 0
 WARM, TIMED = 10, 40  # steps of a short training before the clock counts, and while it does
@@ -199,13 +199,10 @@ def train_ours(runs: Path) -> list[tuple[float, int]]:
         return record
 
     loop.take_step = noted
-    files = {
-        f"{name}{side}": str(data.find(f"multi30k_en_fr/{part}.{language}.gz"))
-        for name, part in (("", "train"), ("valid_", "val"), ("test_", "test_2016_flickr"))
-        for side, language in (("source", "en"), ("target", "fr"))
-    }
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Enough):
-        recurra.train("translate", out=Path(folder) / "short", seed=SEED, threads=1, progress="none", **files, **OURS)
+        recurra.train(
+            "translate", out=Path(folder) / "short", seed=SEED, threads=1, progress="none", **multi30k_files(), **OURS
+        )
     return steps
 
 

@@ -9,6 +9,7 @@ ROUGE-L on its test pairs, and the seconds of fitting. Replies and headlines are
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import data
 from recurra.data.pairs import SOURCE, TARGET, PairParts, partition_pairs
@@ -22,19 +23,28 @@ from recurra.text_metrics import bleu_of, corpus_bleu, text_scores
 SEED = 0
 
 
-def multi30k() -> PairParts:
+def multi30k_files() -> dict[str, Any]:
+    """The options that name them."""
     files = {
         f"{name}{side}": str(data.find(f"multi30k_en_fr/{part}.{language}.gz"))
         for name, part in (("", "train"), ("valid_", "val"), ("test_", "test_2016_flickr"))
         for side, language in (("source", "en"), ("target", "fr"))
     }
-    source, target = (files.pop(side) for side in ("source", "target"))
-    return partition_pairs(PairsSettings(source=(source,), target=(target,), **files), SEED)
+    return files | {side: (files[side],) for side in ("source", "target")}
+
+
+def tatoeba_files() -> dict[str, Any]:
+    """The options that name them."""
+    train, valid, test = (str(data.find(f"tatoeba_en_fr/{part}.tsv.gz")) for part in ("train", "valid", "test"))
+    return {"data": (train,), "valid": valid, "test": test, "header": False}
+
+
+def multi30k() -> PairParts:
+    return partition_pairs(PairsSettings(**multi30k_files()), SEED)
 
 
 def tatoeba() -> PairParts:
-    train, valid, test = (str(data.find(f"tatoeba_en_fr/{part}.tsv.gz")) for part in ("train", "valid", "test"))
-    return partition_pairs(PairsSettings(data=(train,), valid=valid, test=test, header=False), SEED)
+    return partition_pairs(PairsSettings(**tatoeba_files()), SEED)
 
 
 def play(pairs: PlayPairs) -> PairParts:

@@ -58,7 +58,9 @@ def test_two_files_are_learned_scored_and_used(run: tuple[Path, Answer], files: 
     assert drawn.out == "quarante deux\n" * 3
     drawn = recurra("generate", out, "--prompt", "forty two", "--temperature", "0.1", "--json")
     assert json.loads(drawn.out) == {"prompt": "forty two", "text": "quarante deux"}
-    assert "temperature" in recurra("generate", out, "--temperature", "-1").err
+    for wrong in (("--temperature", "-1"), ("--length", "-1"), ("--count", "0")):
+        assert recurra("generate", out, *wrong).err.startswith(f"recurra: {wrong[0][2:]}: {wrong[1]}")
+    assert recurra("generate", out, "--prompt", "forty two", "--temperature", "0", "--length", "1").out == "quarante\n"
     scored = json.loads(recurra("evaluate", out, "--json").out)
     assert scored["exact_match"] == 1.0 and scored["examples"] == 4 and scored["chrf"] == pytest.approx(100)
     lines = recurra("evaluate", out, "--source", files / "train.en", "--target", files / "train.fr")

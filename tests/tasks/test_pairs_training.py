@@ -38,15 +38,30 @@ def training(seed: int = 0, **text: Any) -> Pairs:
     return Pairs(cast(Any, task), examples, examples.select([0, 1]))
 
 
-def test_a_batch_is_a_function_of_its_rows_and_the_step() -> None:
+def same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one, other)
+
+
+def test_a_batch_is_a_function_of_its_epoch_its_rows_and_the_step() -> None:
     first, again = training(bpe_dropout=0.3, word_dropout=0.2), training(bpe_dropout=0.3, word_dropout=0.2)
+    again.plan(0)
     again.batch([5, 6], 99)  # what came before says nothing
+    first.plan(1)
+    again.plan(1)
     one, other, third = first.batch([0, 3, 1], 7), again.batch([0, 3, 1], 7), again.batch([0, 3, 1], 8)
     assert torch.equal(one.source.values, other.source.values) and torch.equal(one.target.values, other.target.values)
-    assert one.target.values.shape != third.target.values.shape or not torch.equal(
-        one.target.values, third.target.values
-    )
+    assert not torch.equal(one.source.values, third.source.values)  # other tokens are unknown
     assert first.size(one) == (3, int(one.target.lengths.sum()))
+    again.plan(2)
+    assert not same(one.target.values, again.batch([0, 3, 1], 7).target.values)  # other merges are left out
+
+
+def test_batches_are_dealt_by_the_spelling_that_they_are_read_in() -> None:
+    one = training(bpe_dropout=0.5)
+    for epoch in range(3):
+        for rows in one.plan(epoch):
+            batch = one.batch(rows, 7)
+            assert batch.target.batch_size * max(batch.source.steps, batch.target.steps) <= 100
 
 
 def test_without_dropout_a_batch_is_what_was_encoded() -> None:

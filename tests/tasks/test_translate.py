@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,14 @@ def test_answers_are_drawn_as_often_as_they_are_likely(run: TranslateRun) -> Non
     for name, value in (("count", 0), ("temperature", -1.0), ("top_p", 0.0), ("top_k", -1), ("length", -1)):
         with pytest.raises(SettingsError):
             run.generate(source, **{name: value})
+
+
+def test_drawn_answers_are_no_longer_than_the_run_allows(tmp_path: Path) -> None:
+    bound = train(tmp_path / "run", epochs=1, max_target_length=1)
+    called = [sys.executable, "-m", "recurra", "generate", str(bound.path), "--prompt", "forty two", "--count", "9"]
+    done = subprocess.run(called, capture_output=True, text=True, check=True)
+    answers = [*bound.generate("forty two", count=9), *done.stdout.split("\n")]
+    assert len(answers) == 9 + 10 and all(len(answer.split()) <= 1 for answer in answers)
 
 
 def test_what_is_longer_than_can_be_read_is_counted(run: TranslateRun) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -12,6 +12,7 @@ from recurra.cli.show import print_json, print_text
 from recurra.errors import RunError, SettingsError
 
 WARN = "recurra: the prompt holds symbols never seen in training, which are read as unknown: {}"
+LENGTH = 500  # symbols of a language model's text
 NAMED = 10  # symbols never seen, in a message
 
 
@@ -20,7 +21,12 @@ def generate(
     /,
     *,
     prompt: Annotated[str, Parameter(help="Text to go on from (none: from the beginning), or to answer.")] = "",
-    length: Annotated[int, Parameter(help="Symbols to make; of an answer at most.")] = 500,
+    length: Annotated[
+        int | None,
+        Parameter(
+            help=f"Symbols to make ({LENGTH}); of an answer at most (as the run was trained).", show_default=False
+        ),
+    ] = None,
     temperature: Annotated[float, Parameter(help="0: the likeliest symbol each time; 1: sampled as learned.")] = 0.8,
     top_k: Annotated[int, Parameter(help="Likeliest symbols to sample from; 0: all.")] = 0,
     top_p: Annotated[float, Parameter(help="Share of the probability to sample from, the likeliest first.")] = 1.0,
@@ -34,22 +40,21 @@ def generate(
     from recurra import api
     from recurra.run import LanguageRun, TranslateRun
 
+    sampling: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     loaded = api.load(run)
     if isinstance(loaded, TranslateRun):
-        drawn = loaded.generate(
-            prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, count=count
-        )
-        for text in drawn:
-            print_json({"prompt": prompt, "text": text}) if json else print_text(text)
+        for text in loaded.generate(prompt, length=length or 0, count=count, **sampling):
+            if json:
+                print_json({"prompt": prompt, "text": text})
+            else:
+                print_text(text)
         return
     if not isinstance(loaded, LanguageRun):
         raise RunError(f"{run} is a {loaded.task} run; generate takes a run of model or translate")
     if unseen := loaded.unseen(prompt):
         print(WARN.format(", ".join(map(repr, unseen[:NAMED]))), file=sys.stderr)
     for row in range(count):
-        pieces = loaded.pieces(
-            prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, row=row
-        )
+        pieces = loaded.pieces(prompt, length=LENGTH if length is None else length, row=row, **sampling)
         if json:
             print_json({"prompt": prompt, "text": "".join(pieces)})
             continue

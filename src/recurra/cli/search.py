@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from recurra.errors import SettingsError
-from recurra.settings.options import options
+from recurra.settings.options import documentation
+from recurra.settings.translation import TranslateOptions
 
 if TYPE_CHECKING:
     from recurra.run import Run
 
+DOCUMENTED = documentation(TranslateOptions)
 _GROUP = Group("Search (translate; default: as the run was trained)", sort_key=9)
 
 
 def _documented(name: str) -> Parameter:
-    return Parameter(help=options("translate")[name].documentation, group=_GROUP, show_default=False)
+    return Parameter(help=DOCUMENTED[name], group=_GROUP, show_default=False)
 
 
 @dataclass(frozen=True, kw_only=True)

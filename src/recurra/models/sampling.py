@@ -78,6 +78,16 @@ def check_sampling(temperature: float, top_k: int, top_p: float) -> None:
         raise SettingsError(f"top_p: {top_p} is not in (0, 1]; 1 keeps every symbol")
 
 
+def check_length(length: int) -> None:
+    """Refuse what is no number of symbols to make.
+
+    Raises:
+        SettingsError: naming the option.
+    """
+    if length < 0:
+        raise SettingsError(f"length: {length} is below 0; give the number of symbols to make")
+
+
 def draw(seed: int, counter: int) -> float:
     """A number in [0, 1) decided by seed and counter: the same in every process and on every machine."""
     return (seed_of("draw", seed, counter) >> 10) / _PARTS

@@ -15,6 +15,7 @@ from recurra.data.readers.lines import read_lines
 from recurra.data.readers.options import ReadOptions
 from recurra.errors import DataError, RecurraError, SettingsError
 from recurra.models.generation import generate
+from recurra.models.sampling import check_length
 from recurra.run.run import Run
 from recurra.settings.tasks import LanguageSettings
 from recurra.streaming import Session, SessionState
@@ -130,8 +131,7 @@ class LanguageRun(Run):
         Raises:
             SettingsError: an option out of range; at the call, before the first piece.
         """
-        if length < 0:
-            raise SettingsError(f"length: {length} is below 0; give the number of symbols to make")
+        check_length(length)
         tokens = generate(
             self._task.model,
             self._task.ids_of(prompt),

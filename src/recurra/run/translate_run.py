@@ -14,10 +14,10 @@ from recurra.data.readers.lines import read_lines
 from recurra.data.readers.options import ReadOptions
 from recurra.data.table import Table
 from recurra.errors import NotStreamable, RecurraError
+from recurra.models.sampling import check_length
 from recurra.run.run import Run
 from recurra.settings.tasks import TranslateSettings
 from recurra.tasks import Translate
-from recurra.tasks.translate_search import Drawing
 
 SCORE_DIGITS, ATTENTION_DIGITS = 5, 4  # what lies beyond changes with threads
 
@@ -131,8 +131,10 @@ class TranslateRun(Run):
         Raises:
             SettingsError: an option out of range.
         """
+        check_length(length)
         options = self._task.search(max_target_length=length or self.settings.translate.max_target_length)
-        return self._task.drawn(prompt, Drawing(temperature, top_k, top_p, seed, count), options)
+        sampling: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+        return self._task.drawn(prompt, options, count=count, **sampling)
 
     def predict_rows(
         self, rows: Iterable[Any], attention: bool = False, n_best: int = 1, **search: Any

@@ -26,6 +26,7 @@ from recurra.memory import memory_faults_named
 from recurra.randomness import seed_of
 from recurra.settings.names import UNIT_WORDS
 from recurra.tasks.building import build_model, with_cell
+from recurra.tasks.evaluating import evaluating
 from recurra.tasks.examples import Batch, Examples, Score
 from recurra.tasks.pretrained import embeddings_again, embeddings_for, with_embedding_size
 from recurra.tasks.task import Task
@@ -253,14 +254,11 @@ class ManyToOne(Task):
             batch_tokens=training.batch_tokens,
             rng=None,
         )
-        was_training = self.model.training
-        self.model.eval()
-        with torch.inference_mode():
+        with evaluating(self.model):
             for rows in batches:
                 with memory_faults_named("prediction", partial(_rows_in_words, encoded, rows), LESS_MEMORY):
                     inputs = self.features.collate([encoded[row] for row in rows]).to(self.device)
                     result[rows] = self.model(inputs)[0].float().cpu()
-        self.model.train(was_training)
         return result
 
     def score(self, examples: Examples) -> Score:

@@ -23,6 +23,7 @@ from recurra.settings.language import CorpusSettings
 from recurra.settings.stack import dilations
 from recurra.settings.tasks import LanguageSettings
 from recurra.state import detach, leaves, map_state, merge
+from recurra.tasks.evaluating import evaluating
 from recurra.tasks.task import Task, TaskTraining
 from recurra.tasks.warm_start import structure_of, take_weights
 
@@ -276,19 +277,14 @@ class Model(Task):
     def _nats(self, text: Text) -> float:
         """The cost of a text in all."""
         rows = replace(cut_rows(text.ids, EVALUATION_ROWS, self.symbols, SHORTEST_ROW), goes_on=True)
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            with torch.inference_mode():
-                state = self._warmed(text, rows.starts[1:-1].tolist())
-                total = torch.zeros((), dtype=torch.float64, device=self.device)
-                for window in rows.windows(window_lengths(rows.steps, WINDOW)):
-                    inputs, targets, lengths = on_device(window, self.device)
-                    found = self.model.loss(inputs, targets, state, lengths=lengths)
-                    total, state = total + found.nats, found.state
-                return float(total)
-        finally:
-            self.model.train(was_training)
+        with evaluating(self.model):
+            state = self._warmed(text, rows.starts[1:-1].tolist())
+            total = torch.zeros((), dtype=torch.float64, device=self.device)
+            for window in rows.windows(window_lengths(rows.steps, WINDOW)):
+                inputs, targets, lengths = on_device(window, self.device)
+                found = self.model.loss(inputs, targets, state, lengths=lengths)
+                total, state = total + found.nats, found.state
+            return float(total)
 
     def _warmed(self, text: Text, starts: Iterable[int]) -> LanguageModelState:
         """The states with which rows go on: of the first row fresh, of the others after the symbols before them."""

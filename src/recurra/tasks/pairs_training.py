@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recurra.data.pairs import PairBatch, plan_pairs
+from recurra.data.pairs import PairBatch, lengths_of, plan_pairs
 from recurra.randomness import numpy_generator
 from recurra.tasks.pair_examples import PairExamples
 from recurra.tasks.task import Task
@@ -28,32 +28,32 @@ class PairsTraining(RowsTraining):
     def __init__(self, task: Task, train: PairExamples, valid: PairExamples) -> None:
         self.choose_metric(task)
         self.train, self.valid = train, valid
-        self._pair_lengths = train.lengths
         text = task.settings.text
         self._word_dropout = text.word_dropout
         self._dropouts = self.task.features.dropouts(text.bpe_dropout, task.settings.training.seed)
+        self._spelled = train.encoded  # as the epoch that was planned last reads the pairs
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of the longer side of each training pair."""
-        return [max(pair) for pair in self._pair_lengths]
+        """Tokens of the longer side of each training pair, as the epoch reads it."""
+        return [max(pair) for pair in lengths_of(self._spelled)]
 
     def plan(self, epoch: int) -> list[list[int]]:
-        """The batches of an epoch, by the lengths that the pairs have without dropout of merges."""
+        """The batches of an epoch, by the lengths that the pairs have in the spelling that they have in it."""
         training = self.task.settings.training
         size, tokens = training.budget
+        if any(self._dropouts):
+            features, rng = self.task.features, numpy_generator(training.seed, "spelling", epoch)
+            pairs = zip(self.train.sources, self.train.references, strict=True)
+            self._spelled = [features.encode_varied(*pair, rng, dropouts=self._dropouts) for pair in pairs]
         rng = numpy_generator(training.seed, "order", epoch)
-        return plan_pairs(self._pair_lengths, batch_size=size, batch_tokens=tokens, rng=rng)
+        return plan_pairs(lengths_of(self._spelled), batch_size=size, batch_tokens=tokens, rng=rng)
 
     def batch(self, indices: list[int], step_seed: int) -> PairBatch:
-        """Training pairs, in the spelling and with the unknown tokens that the step gives them."""
-        features, rng = self.task.features, np.random.default_rng(step_seed)
-        encoded = [self.train.encoded[index] for index in indices]
-        if any(self._dropouts):
-            texts = [(self.train.sources[index], self.train.references[index]) for index in indices]
-            encoded = [features.encode_varied(*pair, rng, dropouts=self._dropouts) for pair in texts]
-        batch: PairBatch = features.collate(encoded, word_dropout=self._word_dropout, rng=rng).to(self.task.device)
-        return batch
+        """Training pairs in the spelling of the epoch, with the unknown tokens that the step gives them."""
+        encoded, rng = [self._spelled[index] for index in indices], np.random.default_rng(step_seed)
+        batch: PairBatch = self.task.features.collate(encoded, word_dropout=self._word_dropout, rng=rng)
+        return batch.to(self.task.device)
 
     def size(self, batch: PairBatch) -> tuple[int, int]:
         """Pairs, and valid target tokens."""
@@ -61,4 +61,5 @@ class PairsTraining(RowsTraining):
 
     def describe(self, indices: list[int]) -> str:
         """Pairs by the lines of their file, and the longest side of them."""
-        return self.described(indices, max(self.lengths[index] for index in indices))
+        longest = max(max(pair) for pair in lengths_of(self._spelled[index] for index in indices))
+        return self.described(indices, longest)

@@ -28,6 +28,7 @@ from recurra.models import Tagger
 from recurra.nn import Legal, viterbi
 from recurra.randomness import seed_of
 from recurra.settings.tasks import TagSettings
+from recurra.tasks.evaluating import evaluating
 from recurra.tasks.tag_examples import Numbers, TaggedExamples, TagScore, target_tensor
 from recurra.tasks.tag_model import STRUCTURE, build_tagger
 from recurra.tasks.tag_training import TagTraining, target_losses
@@ -214,9 +215,7 @@ class Tag(Task):
         )
         found = [np.zeros(one.length, np.int64) for one in encoded]
         losses = [0.0] * len(encoded)
-        was_training = self.model.training
-        self.model.eval()
-        with torch.inference_mode():
+        with evaluating(self.model):
             for rows in batches:
                 with memory_faults_named("prediction", partial(_in_words, flat, rows), LESS_MEMORY):
                     x = self.features.collate([flat[row] for row in rows]).to(self.device)
@@ -231,7 +230,6 @@ class Tag(Task):
                         sums = target_losses(self.model, logits, x.lengths, tensor).tolist()
                         for row, nats in zip(rows, sums, strict=True):
                             losses[owners[row][0]] += nats
-        self.model.train(was_training)
         return list(zip(found, losses, strict=True))
 
     def score(self, examples: TaggedExamples) -> TagScore:

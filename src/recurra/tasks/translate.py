@@ -29,11 +29,12 @@ from recurra.models import Found, Seq2Seq, score_targets
 from recurra.randomness import seed_of
 from recurra.settings.tasks import TranslateSettings
 from recurra.settings.translation import TranslateOptions
+from recurra.tasks.evaluating import evaluating
 from recurra.tasks.pair_baselines import fit_word_by_word, plain_scores
 from recurra.tasks.pair_examples import PairExamples
 from recurra.tasks.task import Task
 from recurra.tasks.translate_model import STRUCTURE, build_translator, cells_of, embedding_size
-from recurra.tasks.translate_search import Drawing, Reach, attends, drawn_for, found_for, with_options
+from recurra.tasks.translate_search import Reach, attends, drawn_for, found_for, with_options
 from recurra.tasks.translate_training import TranslateTraining, with_steps
 from recurra.tasks.warm_start import structure_of, take_weights
 from recurra.text_metrics import (
@@ -226,10 +227,10 @@ class Translate(Task):
         how: dict[str, Any] = {"attention": attention, "n_best": n_best, "device": self.device}
         return found_for(self.model, self.reading, pairs, self.reach, options, **how)
 
-    def drawn(self, source: str, drawing: Drawing, options: TranslateOptions) -> list[str]:
-        """Answers to a text drawn by chance."""
+    def drawn(self, source: str, options: TranslateOptions, **sampling: Any) -> list[str]:
+        """Answers to a text drawn by chance; sampling as of `drawn_for`."""
         pair = self.reading.encode(source)
-        found = drawn_for(self.model, self.reading, pair, self.reach, options, drawing, device=self.device)
+        found = drawn_for(self.model, self.reading, pair, self.reach, options, device=self.device, **sampling)
         return [self._text(source, one, options) for one in found]
 
     def told(self, sources: list[str], targets: list[list[int]]) -> list[float]:
@@ -247,15 +248,12 @@ class Translate(Task):
     def nats(self, examples: PairExamples) -> float:
         """The loss: nats a target token, the truth told."""
         total, count = 0.0, 0
-        was_training = self.model.training
-        self.model.eval()
-        with torch.inference_mode():
+        with evaluating(self.model):
             for rows in plan_pairs(lengths_of(examples.encoded), batch_size=0, batch_tokens=LOSS_TOKENS, rng=None):
                 batch = self.features.collate([examples.encoded[row] for row in rows]).to(self.device)
                 source, target = batch.source, batch.target
                 total += float(self.model.loss(source.values, source.lengths, target.values, target.lengths).nats)
                 count += int(target.lengths.sum())
-        self.model.train(was_training)
         return total / max(1, count)
 
     def score(self, examples: PairExamples, **search: Any) -> TranslateScore:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from recurra.models.search import Found, SearchOptions, beam_search, greedy_sear
 from recurra.models.seq2seq.attentive import AttentiveLayers
 from recurra.settings.names import did_you_mean
 from recurra.settings.translation import TranslateOptions
+from recurra.tasks.evaluating import evaluating
 
 BATCH_TOKENS = 10_000  # hypotheses times steps of the source: what a batch of a search holds
 STEEPEST = 2.0  # tokens of a target for each of its source; what is longer is counted beside the slope
@@ -99,7 +100,7 @@ def found_for(
     device: torch.device,
     n_best: int = 1,
 ) -> list[list[Found]]:
-    """The best answers to each source, in their order, the best first; the model in evaluation mode.
+    """The best answers to each source, in their order, the best first.
 
     Args:
         pairs: their sources are read.
@@ -117,11 +118,9 @@ def found_for(
     batches = plan(lengths, batch_size=0, batch_tokens=room, rng=None) if pairs else []
     found: list[list[Found]] = [[] for _ in pairs]
     kept = attention or _copies(model, options)
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for rows in batches:
-            with torch.inference_mode(), memory_faults_named("prediction", partial(_words, lengths, rows), LESS_MEMORY):
+            with memory_faults_named("prediction", partial(_words, lengths, rows), LESS_MEMORY):
                 source = features.collate_sources([pairs[row] for row in rows]).to(device)
                 how = _rules(model, [lengths[row] for row in rows], reach, options) | {"attention": kept}
                 state = model.begin(source.values, source.lengths)
@@ -131,20 +130,7 @@ def found_for(
                     best = beam_search(model.decoder, state, beam_size=options.beam, n_best=n_best, **how)
                 for row, several in zip(rows, best, strict=True):
                     found[row] = [one._replace(attention=one.attention[:, : lengths[row]].float()) for one in several]
-    finally:
-        model.train(was_training)
     return found
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """How answers are drawn: as in `recurra.models.search.sample_search`."""
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    seed: int = 0
-    count: int = 1
 
 
 def drawn_for(
@@ -153,27 +139,23 @@ def drawn_for(
     pair: EncodedPair,
     reach: Reach,
     options: TranslateOptions,
-    drawing: Drawing,
     *,
     device: torch.device,
+    **sampling: Any,
 ) -> list[Found]:
-    """Answers to one source drawn by chance, in the order of their numbers; the model in evaluation mode.
+    """Answers to one source drawn by chance, in the order of their numbers.
+
+    Args:
+        sampling: count, seed, temperature, top_k and top_p, as of `recurra.models.search.sample_search`.
 
     Raises:
-        SettingsError: a number of the drawing is out of range.
+        SettingsError: one of these is out of range.
     """
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            source = features.collate_sources([pair]).to(device)
-            rules = _rules(model, [len(pair.source)], reach, options) | {"attention": _copies(model, options)}
-            (found,) = sample_search(
-                model.decoder, model.begin(source.values, source.lengths), **rules, **asdict(drawing)
-            )
-    finally:
-        model.train(was_training)
-    return found
+    with evaluating(model):
+        source = features.collate_sources([pair]).to(device)
+        rules = _rules(model, [len(pair.source)], reach, options) | {"attention": _copies(model, options)}
+        (found,) = sample_search(model.decoder, model.begin(source.values, source.lengths), **rules, **sampling)
+        return found
 
 
 def attends(model: Seq2Seq) -> bool:

@@ -31,7 +31,9 @@ class Trainable(Protocol):
         ...
 
     def batch(self, indices: list[int], step_seed: int) -> Any:
-        """A batch on the model's device, augmented by a pure function of the indices and `step_seed`.
+        """A batch of the epoch planned last, on the model's device.
+
+        It is augmented by a pure function of that epoch, the indices and `step_seed`.
 
         Of several processes each makes the whole batch, and takes its rows (`recurra.training.processes.share`).
         """
