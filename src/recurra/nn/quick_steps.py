@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +106,41 @@ class QuickSteps:
         whole = torch.empty(count, *shape, dtype=self._dtype)
         self._next, self._left = whole.data_ptr(), count
         self._outputs = whole if count == TOGETHER else whole.expand(TOGETHER, *shape)
+
+
+class QuickMoves:
+    """Single steps of layers whose state is given and returned: nothing of a sequence is held here.
+
+    Any number of sequences and threads may share one; what a step gives is the caller's.
+
+    Args:
+        layers: the stack.
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self._plan, self._lock = Plan(layers), threading.Lock()
+
+    def current(self) -> bool:
+        """Whether nothing has been written to the weights, as far as torch counts it."""
+        return self._plan.current()
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """x [B, input_size] and the layers' state → y [B, output_size] and the next state."""
+        plan, x, rows = self._plan, x.contiguous().resolve_neg(), self._plan.new_state(x.shape[0])
+        plan.write(rows, [leaf for _, leaf in leaves(state)])
+        y = x.new_empty(x.shape[0], plan.output_size)
+        with self._lock:  # the plan has one space to compute in
+            plan.step_rows(plan.at, len(x), None, rows.data_ptr(), x.data_ptr(), y.data_ptr())
+        found = iter(plan.read(rows))
+        return y, map_state(lambda _: next(found), state)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return QuickMoves, (self._plan.layers,)
+
+
+def open_moves(layers: Sequence[Layer] | None) -> QuickMoves | None:
+    """What moves these layers; None where the native kernels cannot."""
+    return QuickMoves(layers) if layers and why_no_plan(layers) is None else None
 
 
 def open_quick(layers: Sequence[Layer] | None, module: nn.Module, noisy: bool, rows: int) -> QuickSteps | None:
