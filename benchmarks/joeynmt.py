@@ -1,6 +1,6 @@
 """English to French beside JoeyNMT: the same model, pairs, tokens and steps.
 
-    python benchmarks/joeynmt.py --joey PYTHON [bleu|training|search …] [--runs FOLDER] [--steps 1300] [--rounds 3]
+    python benchmarks/joeynmt.py --joey PYTHON [bleu|training|search …] [--runs FOLDER] [--steps 1700] [--rounds 3]
 
 PYTHON is that of an environment with joeynmt 2.3.0 (`pip install joeynmt`). Ours is the row `lstm` of translate.py,
 which has to be in FOLDER (default: `runs`); the peer's runs go to FOLDER/joey and are made where they are not there.
@@ -69,7 +69,7 @@ EVALUATIONS, LOGGED = 5, 20  # of the peer's training, and steps between lines o
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 SCHEDULES: dict[str, dict[str, Any]] = {
     # the highest rate of ours, and the falling schedule that takes one
-    "falling": {"learning_rate": 0.002, "scheduling": "warmupinversesquareroot", "learning_rate_warmup": 130},
+    "falling": {"learning_rate": 0.002, "scheduling": "warmupinversesquareroot", "learning_rate_warmup": 170},
     # as the package's own configurations have it for an LSTM with Luong's attention
     "plateau": {"learning_rate": 0.001, "scheduling": "plateau", "patience": 5, "decrease_factor": 0.5},
 }
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("which", nargs="*", choices=(*WHICH, *PARTS), default=list(WHICH))
     parser.add_argument("--joey", type=Path, help="Python of the environment with joeynmt")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
-    parser.add_argument("--steps", type=int, default=1300, help="of the peer's training")
+    parser.add_argument("--steps", type=int, default=1700, help="of the peer's training")
     parser.add_argument("--schedule", choices=SCHEDULES, default="falling", help="of the peer's training")
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
@@ -235,7 +235,8 @@ class Peer:
         self.python, self.folder, self.steps, self.parameters = python, folder, steps, 0
         self.parts = multi30k()
         self.features = PairFeatures.fit(self.parts.train, TranslateSettings().text)
-        lengths, rng = lengths_of(self.features.encode_table(self.parts.train)), np.random.default_rng(SEED)
+        self.dropouts = self.features.dropouts(TranslateSettings().text.bpe_dropout, SEED)
+        lengths, rng = lengths_of(self.spelled(0)), np.random.default_rng(SEED)
         batches = plan_pairs(lengths, batch_size=0, batch_tokens=MOST_TOKENS, rng=rng)
         self.pairs = round(len(lengths) / len(batches))
         sources = [source for source, _ in lengths_of(self.features.encode_table(self.parts.test))]
@@ -247,14 +248,9 @@ class Peer:
     def write(self) -> None:
         """The pairs as lines of ids, in our spelling."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        sides = self.parts.train.columns[SOURCE], self.parts.train.columns[TARGET]
-        dropouts = self.features.dropouts(TranslateSettings().text.bpe_dropout, SEED)
-        varied: list[EncodedPair] = []
-        for epoch in range(-(-self.steps * self.pairs // len(self.parts.train))):
-            rng = np.random.default_rng((SEED, epoch))
-            varied += [self.features.encode_varied(*pair, rng, dropouts=dropouts) for pair in zip(*sides, strict=True)]
+        epochs = range(-(-self.steps * self.pairs // len(self.parts.train)))
         pairs = {
-            "train": varied,
+            "train": [pair for epoch in epochs for pair in self.spelled(epoch)],
             "valid": self.features.encode_table(self.parts.valid),
             "test": self.features.encode_table(self.parts.test),
         }
@@ -264,6 +260,11 @@ class Peer:
                 (self.folder / f"{name}.{suffix}").write_text("".join(f"{line}\n" for line in lines))
         words = (str(i) for i in range(END_ID + 1, len(self.features.target)))
         (self.folder / "vocabulary.txt").write_text("".join(f"{word}\n" for word in words))
+
+    def spelled(self, epoch: int) -> list[EncodedPair]:
+        """The training pairs, merges left out by chance."""
+        rng = np.random.default_rng((SEED, epoch))
+        return self.features.encode_table_varied(self.parts.train, rng, self.dropouts)
 
     def run(self, what: str, config: Path, report: Path, *answers: str) -> Any:
         """Let it train or test, and read what its clock has noted."""

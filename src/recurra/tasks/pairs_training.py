@@ -43,9 +43,8 @@ class PairsTraining(RowsTraining):
         training = self.task.settings.training
         size, tokens = training.budget
         if any(self._dropouts):
-            features, rng = self.task.features, numpy_generator(training.seed, "spelling", epoch)
-            pairs = zip(self.train.sources, self.train.references, strict=True)
-            self._spelled = [features.encode_varied(*pair, rng, dropouts=self._dropouts) for pair in pairs]
+            rng = numpy_generator(training.seed, "spelling", epoch)
+            self._spelled = self.task.features.encode_table_varied(self.train.table, rng, self._dropouts)
         rng = numpy_generator(training.seed, "order", epoch)
         return plan_pairs(lengths_of(self._spelled), batch_size=size, batch_tokens=tokens, rng=rng)
 

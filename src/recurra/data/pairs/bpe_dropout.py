@@ -2,7 +2,7 @@
 
 A merge is left out with a probability each time it could be made, so the model meets a word in many spellings. The
 library's own dropout draws from a generator that cannot be set; here each stretch has VARIANTS spellings that are
-functions of (seed, stretch, number) alone, made when they are first asked for, and a step draws among the numbers. So
+functions of (seed, stretch, number) alone, made when they are first asked for, and an epoch draws among the numbers. So
 a resumed training reads what one never stopped would have read, and a frequent word costs a look-up.
 """
 
@@ -57,7 +57,7 @@ class BpeDropout:
         """[N + 1] ids of a text, the end behind them; `decode` gives the text back as ever.
 
         Args:
-            rng: of the step.
+            rng: of the epoch.
         """
         text = folded(text) if self.symbols.lowercase else text
         stretches = [one for part in parts_of(text) for one in self._tokenizer.stretches(part)]

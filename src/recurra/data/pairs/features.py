@@ -115,25 +115,22 @@ class PairFeatures:
         """The pairs of a table with the columns source and target."""
         return [self.encode(*pair) for pair in zip(table.columns[SOURCE], table.columns[TARGET], strict=True)]
 
-    def encode_varied(
-        self,
-        source: str,
-        target: str,
-        rng: np.random.Generator,
-        *,
-        dropouts: tuple[BpeDropout | None, BpeDropout | None] = (None, None),
-    ) -> EncodedPair:
-        """A training pair in the spelling that chance gives it.
+    def encode_table_varied(
+        self, table: Table, rng: np.random.Generator, dropouts: tuple[BpeDropout | None, BpeDropout | None]
+    ) -> list[EncodedPair]:
+        """The same of training pairs, in the spelling that chance gives them.
 
         Args:
-            rng: of the step.
+            rng: of the epoch.
             dropouts: of source and target, of `dropouts`; None: as ever.
         """
+
+        def encoded(symbols: SentenceSymbols, dropout: BpeDropout | None, text: str) -> Ids:
+            return symbols.encode(text) if dropout is None else dropout.encode(text, rng)
+
         one, other = dropouts
-        return self._cut(
-            self.source.encode(source) if one is None else one.encode(source, rng),
-            self.target.encode(target) if other is None else other.encode(target, rng),
-        )
+        pairs = zip(table.columns[SOURCE], table.columns[TARGET], strict=True)
+        return [self._cut(encoded(self.source, one, a), encoded(self.target, other, b)) for a, b in pairs]
 
     def dropouts(self, rate: float, seed: int) -> tuple[BpeDropout | None, BpeDropout | None]:
         """BPE dropout of source and target; None for a side of another unit, or at rate 0."""
