@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.chain import refuse_second_derivatives
-from recurra.engines.native.check import check_tensors
+from recurra.engines.native.chain import refuse_second_derivatives, words
+from recurra.engines.native.check import check_matrices, check_tensors, computed_in
 from recurra.engines.native.library import Sequences, load
 
 Expected = Mapping[str, tuple[Tensor, tuple[int, ...]]]
@@ -21,7 +21,7 @@ def call(
     chain: str,
     rows: Arrangement,
     sizes: tuple[int, int],
-    weights: int,
+    matrices: Expected,
     given: Expected,
     places: Sequence[Tensor | None],
 ) -> None:
@@ -31,18 +31,20 @@ def call(
         chain: of CHAINS, with _forward or _backward.
         rows: the arrangement.
         sizes: of the cell, and of the hidden state that its gates read.
-        weights: multiplications a row and step.
-        given: name → tensor that came from outside and its shape; all of the first one's dtype.
-        places: every tensor of the chain in the order of its parameters; those not in given were made for it.
+        matrices: name → weights that the chain has packed and their shape; none: it multiplies unit by unit.
+        given: the same of what else came from outside; all of the first one's dtype.
+        places: every tensor of the chain in the order of its parameters; those not given were made for it.
 
     Raises:
         ShapeError: something given does not fit.
     """
     dtype = next(iter(given.values()))[0].dtype
     check_tensors(f"native {chain}", dtype, given)
+    halved = check_matrices(f"native {chain}", dtype, matrices)
+    weights = sum(one.numel() for one, _ in matrices.values()) if matrices else sizes[0]  # products a row and step
     library = load()
     threads = torch.get_num_threads()
-    sequences = Sequences(rows.rows, len(rows.active), sizes[0], rows.active.data_ptr(), threads, sizes[1])
+    sequences = Sequences(rows.rows, len(rows.active), sizes[0], rows.active.data_ptr(), threads, sizes[1], halved)
     at = (ctypes.c_void_p * len(places))(*(None if one is None else one.data_ptr() for one in places))
     library.function(chain, dtype)(library.level, sequences, weights, at)
 
@@ -76,9 +78,10 @@ def check_first_derivative() -> None:
 
 
 def _packed(name: str, weight: Tensor, read: int, given: int) -> Tensor:
-    check_tensors(f"native {name}", weight.dtype, {"the weight": (weight, tuple(weight.shape))})
+    dtype = computed_in(weight)
+    halved = check_matrices(f"native {name}", dtype, {"the weight": (weight, tuple(weight.shape))})
     library = load()
-    block = 2 * library.lanes(weight.dtype)
-    packed = weight.new_empty(-(-given // block) * block * read)
-    library.function(name, weight.dtype)(library.level, weight.data_ptr(), read, given, packed.data_ptr())
+    block = 2 * library.lanes(dtype)
+    packed = weight.new_empty(-(-given // block) * block * words(weight, read), dtype=dtype)
+    library.function(name, dtype)(library.level, halved, weight.data_ptr(), read, given, packed.data_ptr())
     return packed

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.check import check_tensors
+from recurra.engines.native.check import check_matrices, check_tensors
 from recurra.engines.native.library import Library, Sequences, load
 from recurra.errors import SettingsError
 
@@ -49,8 +49,8 @@ class GRUChain(torch.autograd.Function):
         library, sequences = _begin("GRU", 3, inputs, hidden, weight, bias, rows)
         outputs, ends = inputs.new_empty(inputs.shape[0], hidden.shape[1]), torch.empty_like(hidden)
         kept = inputs.new_empty(inputs.shape[0], KEPT[3] * hidden.shape[1]) if keep else None
-        packed = _space_for_gates(library, weight, 3)
-        library.function("gru_forward", weight.dtype)(
+        packed = _space_for_gates(library, hidden, weight, 3)
+        library.function("gru_forward", hidden.dtype)(
             library.level, sequences, *_at(inputs, weight, bias, hidden, packed, outputs, ends, kept)
         )
         ctx.rows = rows
@@ -63,11 +63,11 @@ class GRUChain(torch.autograd.Function):
         hidden, weight, outputs, kept = ctx.saved_tensors
         given, carried = given.contiguous(), given_ends.clone(memory_format=torch.contiguous_format)
         shape = (outputs.shape[0], weight.shape[0])
-        check_tensors("native GRU, backward", weight.dtype, _gradients(given, carried, outputs, hidden))
-        library, sequences = load(), _sequences(ctx.rows, hidden)
-        to_inputs, to_products = weight.new_empty(shape), weight.new_empty(shape)
-        packed = _space_for_columns(library, weight)  # a name of its own: it must live until the call has returned
-        library.function("gru_backward", weight.dtype)(
+        check_tensors("native GRU, backward", hidden.dtype, _gradients(given, carried, outputs, hidden))
+        library, sequences = load(), _sequences(ctx.rows, hidden, weight)
+        to_inputs, to_products = hidden.new_empty(shape), hidden.new_empty(shape)
+        packed = _space_for_columns(library, hidden, weight)  # a name of its own: it must live until the call ends
+        library.function("gru_backward", hidden.dtype)(
             library.level,
             sequences,
             *_at(weight, hidden, outputs, kept, given, packed, carried, to_inputs, to_products),
@@ -93,15 +93,15 @@ class LSTMChain(torch.autograd.Function):
         keep: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         library, sequences = _begin("LSTM", 4, inputs, hidden, weight, bias, rows)
-        check_tensors("native LSTM", weight.dtype, {"cell": (cell, tuple(hidden.shape))})
+        check_tensors("native LSTM", hidden.dtype, {"cell": (cell, tuple(hidden.shape))})
         outputs, ends, cells = (
             inputs.new_empty(inputs.shape[0], hidden.shape[1]),
             torch.empty_like(hidden),
             cell.clone(),
         )
         kept = inputs.new_empty(inputs.shape[0], KEPT[4] * hidden.shape[1]) if keep else None
-        packed = _space_for_gates(library, weight, 4)
-        library.function("lstm_forward", weight.dtype)(
+        packed = _space_for_gates(library, hidden, weight, 4)
+        library.function("lstm_forward", hidden.dtype)(
             library.level, sequences, *_at(inputs, weight, bias, hidden, packed, cells, outputs, ends, kept)
         )
         ctx.rows = rows
@@ -115,11 +115,11 @@ class LSTMChain(torch.autograd.Function):
         given = given.contiguous()
         carried, cells = (one.clone(memory_format=torch.contiguous_format) for one in (given_ends, given_cells))
         expected = _gradients(given, carried, outputs, hidden) | {"gradient of the cells": (cells, tuple(hidden.shape))}
-        check_tensors("native LSTM, backward", weight.dtype, expected)
-        library, sequences = load(), _sequences(ctx.rows, hidden)
-        to_inputs = weight.new_empty(outputs.shape[0], weight.shape[0])
-        packed = _space_for_columns(library, weight)
-        library.function("lstm_backward", weight.dtype)(
+        check_tensors("native LSTM, backward", hidden.dtype, expected)
+        library, sequences = load(), _sequences(ctx.rows, hidden, weight)
+        to_inputs = hidden.new_empty(outputs.shape[0], weight.shape[0])
+        packed = _space_for_columns(library, hidden, weight)
+        library.function("lstm_backward", hidden.dtype)(
             library.level,
             sequences,
             *_at(weight, cell, kept, given, packed, carried, cells, to_inputs),
@@ -135,23 +135,23 @@ def _begin(
 ) -> tuple[Library, Sequences]:
     """Check what goes to the library, and open it."""
     size = weight.shape[-1]
+    check_matrices(f"native {name}", hidden.dtype, {"weight_hh": (weight, (gates * size, size))})
     check_tensors(
         f"native {name}",
-        weight.dtype,
+        hidden.dtype,
         {
-            "weight_hh": (weight, (gates * size, size)),
             "bias_hh": (bias, (gates * size,)),
             "the projected input": (inputs, (rows.total, gates * size)),
             "hidden": (hidden, (rows.rows, size)),
         },
     )
-    return load(), _sequences(rows, hidden)
+    return load(), _sequences(rows, hidden, weight)
 
 
-def _sequences(rows: Arrangement, hidden: Tensor) -> Sequences:
-    return Sequences(
-        hidden.shape[0], len(rows.active), hidden.shape[1], rows.active.data_ptr(), torch.get_num_threads()
-    )
+def _sequences(rows: Arrangement, hidden: Tensor, weight: Tensor) -> Sequences:
+    count, size = hidden.shape
+    at, threads = rows.active.data_ptr(), torch.get_num_threads()
+    return Sequences(count, len(rows.active), size, at, threads, size, weight.dtype == torch.bfloat16)
 
 
 def _gradients(
@@ -163,14 +163,21 @@ def _gradients(
     }
 
 
-def _space_for_gates(library: Library, weight: Tensor, gates: int) -> Tensor:
+def _space_for_gates(library: Library, hidden: Tensor, weight: Tensor, gates: int) -> Tensor:
     """Room for weights as pack_gates lays them: whole blocks of units, each unit with its bias."""
-    return weight.new_empty(gates * _up(weight.shape[1], library.lanes(weight.dtype)) * (weight.shape[1] + 1))
+    size = weight.shape[1]
+    return hidden.new_empty(gates * _up(size, library.lanes(hidden.dtype)) * (words(weight, size) + 1))
 
 
-def _space_for_columns(library: Library, weight: Tensor) -> Tensor:
+def _space_for_columns(library: Library, hidden: Tensor, weight: Tensor) -> Tensor:
     """Room for weights as pack_columns lays them."""
-    return weight.new_empty(weight.shape[0] * _up(weight.shape[1], 2 * library.lanes(weight.dtype)))
+    count, size = weight.shape
+    return hidden.new_empty(words(weight, count) * _up(size, 2 * library.lanes(hidden.dtype)))
+
+
+def words(weight: Tensor, count: int) -> int:
+    """Words that so many of a matrix's weights take: of 16 bits, two stand in one."""
+    return -(-count // 2) if weight.dtype == torch.bfloat16 else count
 
 
 def _up(size: int, block: int) -> int:

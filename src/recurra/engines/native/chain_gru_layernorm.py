@@ -47,9 +47,8 @@ class LayerNormGRUChain(torch.autograd.Function):
             "gru_layernorm_forward",
             rows,
             (size, size),
-            weight.numel(),
+            {"weight_hh": (weight, (3 * size, size))},
             {
-                "weight_hh": (weight, (3 * size, size)),
                 "gain_hh": (gain, (3 * size,)),
                 "bias_hh": (bias, (3 * size,)),
                 "the projected input": (inputs, (rows.total, 3 * size)),
@@ -75,7 +74,7 @@ class LayerNormGRUChain(torch.autograd.Function):
             "gru_layernorm_backward",
             ctx.rows,
             (size, size),
-            weight.numel(),
+            {"weight_hh": (weight, (3 * size, size))},
             {
                 "gradient of the outputs": (given, tuple(outputs.shape)),
                 "gradient of the ends": (carried, tuple(hidden.shape)),

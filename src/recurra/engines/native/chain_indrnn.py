@@ -25,7 +25,7 @@ class IndRNNChain(torch.autograd.Function):
             "indrnn_forward",
             rows,
             (size, size),
-            size,
+            {},
             {
                 "weight_hh": (weight, (size,)),
                 "the projected input": (inputs, (rows.total, size)),
@@ -47,7 +47,7 @@ class IndRNNChain(torch.autograd.Function):
             "indrnn_backward",
             ctx.rows,
             (len(weight), len(weight)),
-            len(weight),
+            {},
             {
                 "gradient of the outputs": (given, tuple(outputs.shape)),
                 "gradient of the ends": (carried, tuple(hidden.shape)),

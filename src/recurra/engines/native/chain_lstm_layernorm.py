@@ -50,9 +50,8 @@ class LayerNormLSTMChain(torch.autograd.Function):
             "lstm_layernorm_forward",
             rows,
             (size, size),
-            weight.numel(),
+            {"weight_hh": (weight, (4 * size, size))},
             {
-                "weight_hh": (weight, (4 * size, size)),
                 "gain_hh": (gain, (4 * size,)),
                 "gain_cell": (gain_cell, (size,)),
                 "bias_cell": (bias_cell, (size,)),
@@ -80,7 +79,7 @@ class LayerNormLSTMChain(torch.autograd.Function):
             "lstm_layernorm_backward",
             ctx.rows,
             (size, size),
-            weight.numel(),
+            {"weight_hh": (weight, (4 * size, size))},
             {
                 "gradient of the outputs": (given, tuple(outputs.shape)),
                 "gradient of the ends": (carried, tuple(hidden.shape)),

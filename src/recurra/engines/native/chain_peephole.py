@@ -47,9 +47,8 @@ class PeepholeChain(torch.autograd.Function):
             "lstm_peephole_forward",
             rows,
             (size, size),
-            weight.numel(),
+            {"weight_hh": (weight, (4 * size, size))},
             {
-                "weight_hh": (weight, (4 * size, size)),
                 "weight_cell": (peeps, (3 * size,)),
                 "the projected input": (inputs, (rows.total, 4 * size)),
                 "hidden": (hidden, (rows.rows, size)),
@@ -73,7 +72,7 @@ class PeepholeChain(torch.autograd.Function):
             "lstm_peephole_backward",
             ctx.rows,
             (size, size),
-            weight.numel(),
+            {"weight_hh": (weight, (4 * size, size))},
             {
                 "gradient of the outputs": (given, tuple(outputs.shape)),
                 "gradient of the ends": (carried, tuple(hidden.shape)),

@@ -48,10 +48,8 @@ class ProjectionChain(torch.autograd.Function):
             "lstm_projection_forward",
             rows,
             (size, read),
-            weight.numel() + down.numel(),
+            {"weight_hh": (weight, (4 * size, read)), "weight_hr": (down, (read, size))},
             {
-                "weight_hh": (weight, (4 * size, read)),
-                "weight_hr": (down, (read, size)),
                 "the projected input": (inputs, (rows.total, 4 * size)),
                 "hidden": (hidden, (rows.rows, read)),
                 "cell": (cells, (rows.rows, size)),
@@ -75,7 +73,7 @@ class ProjectionChain(torch.autograd.Function):
             "lstm_projection_backward",
             ctx.rows,
             (size, read),
-            weight.numel() + down.numel(),
+            {"weight_hh": (weight, (4 * size, read)), "weight_hr": (down, (read, size))},
             {
                 "gradient of the outputs": (given, tuple(outputs.shape)),
                 "gradient of the ends": (carried, tuple(hidden.shape)),

@@ -59,9 +59,8 @@ def _forward(
         f"{name}_forward",
         rows,
         (size, size),
-        weight.numel(),
+        {"weight_hh": (weight, (size, size))},
         {
-            "weight_hh": (weight, (size, size)),
             "the projected input": (inputs, (rows.total, size)),
             "hidden": (hidden, (rows.rows, size)),
         },
@@ -81,7 +80,7 @@ def _backward(name: str, ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[T
         f"{name}_backward",
         ctx.rows,
         (size, size),
-        weight.numel(),
+        {"weight_hh": (weight, (size, size))},
         {
             "gradient of the outputs": (given, tuple(outputs.shape)),
             "gradient of the ends": (carried, tuple(hidden.shape)),

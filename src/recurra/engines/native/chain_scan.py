@@ -23,7 +23,7 @@ class ScanChain(torch.autograd.Function):
             "scan_forward",
             rows,
             (size, size),
-            size,
+            {},
             {
                 "the projected input": (inputs, (rows.total, 2 * size)),
                 "hidden": (hidden, (rows.rows, size)),
@@ -44,7 +44,7 @@ class ScanChain(torch.autograd.Function):
             "scan_backward",
             ctx.rows,
             (size, size),
-            size,
+            {},
             {
                 "gradient of the outputs": (given, tuple(outputs.shape)),
                 "gradient of the ends": (carried, tuple(hidden.shape)),

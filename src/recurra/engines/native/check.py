@@ -24,6 +24,22 @@ def check_tensors(where: str, dtype: torch.dtype, expected: Mapping[str, tuple[T
     """
     if dtype not in SUFFIXES:
         raise ShapeError(f"{where}: the weights are {dtype}, expected torch.float32 or torch.float64")
+    _check(where, dtype, expected)
+
+
+def computed_in(weight: Tensor) -> torch.dtype:
+    """The dtype that a chain computes in with a matrix of weights: float32 with bfloat16, else its own."""
+    return torch.float32 if weight.dtype == torch.bfloat16 else weight.dtype
+
+
+def check_matrices(where: str, dtype: torch.dtype, expected: Mapping[str, tuple[Tensor, tuple[int, ...]]]) -> bool:
+    """The same for matrices of weights, which may all be bfloat16 where dtype is float32; whether they are."""
+    halved = dtype == torch.float32 and any(tensor.dtype == torch.bfloat16 for tensor, _ in expected.values())
+    _check(where, torch.bfloat16 if halved else dtype, expected)
+    return halved
+
+
+def _check(where: str, dtype: torch.dtype, expected: Mapping[str, tuple[Tensor, tuple[int, ...]]]) -> None:
     for name, (tensor, shape) in expected.items():
         if not isinstance(tensor, Tensor):
             raise ShapeError(f"{where}: {name} is a {type(tensor).__name__}, expected a tensor {list(shape)}")

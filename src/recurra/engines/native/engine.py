@@ -57,6 +57,8 @@ def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -
     leaves = {name: leaf.contiguous() for name, leaf in state._asdict().items()}
     expected = cell.initial_state(rows)
     dtype = expected[0].dtype
+    if dtype == torch.float32 and _is_cast_to_bfloat16():
+        weights[: kernel.matrices] = [one.bfloat16() for one in weights[: kernel.matrices]]
     if torch.compiler.is_compiling() or is_transformed():  # the operator checks when it runs
         projected = kernel.project(cell, x.transpose(0, 1)).to(dtype).contiguous()
         outputs, ends = operate(kernel.name, projected, list(leaves.values()), weights, lengths)
@@ -70,3 +72,8 @@ def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -
     keep = torch.is_grad_enabled() and any(one.requires_grad for one in (inputs, *begin, *weights))
     outputs, *ends = kernel.chain.apply(inputs, *begin, *weights, arranged, keep)
     return arranged.padded(outputs, rows, steps), kernel.state(*(arranged.unsorted(leaf) for leaf in ends))
+
+
+def _is_cast_to_bfloat16() -> bool:
+    """Whether autocast asks for matrices of bfloat16; for float16 there is no kernel, and they stay."""
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16

@@ -55,7 +55,8 @@ class Kernel(NamedTuple):
 
     name: the kernel's own. chain: an autograd function of the projected input, the leaves of the state, the weights,
     the arrangement, and whether backward will come; it gives the outputs and the leaves of the ends. state: the cell's.
-    project: x [..., I] → the projected input, for all steps at once. weights: what the chain reads of the cell beside.
+    project: x [..., I] → the projected input, for all steps at once. weights: what the chain reads of the cell beside;
+    matrices: how many of them, the first ones, are matrices, which may be of bfloat16 where the cell is of float32.
 
     For the operators, from the leaves of the state and the weights: kept, the numbers a step that the chain saves last
     for its backward; read, those of the projected input; saved, all that it saves, in its order.
@@ -69,6 +70,7 @@ class Kernel(NamedTuple):
     kept: Callable[[Tensors, Tensors], int]
     read: Callable[[Tensors, Tensors], int] = _rows_of_weight
     saved: Callable[[Tensors, Tensors, Tensor, Tensor], tuple[Tensor, ...]] = _all_saved
+    matrices: int = 1
 
 
 def kernel_of(cell: Cell) -> Kernel | None:
@@ -148,6 +150,7 @@ KERNELS = {
             IndRNNCell.project,
             lambda cell: (cell.weight_hh.clamp(-cell.bound, cell.bound),),
             _nothing,
+            matrices=0,
         ),
         Kernel(
             "PeepholeLSTMCell",
@@ -164,6 +167,7 @@ KERNELS = {
             _with_both_biases,
             lambda cell: (cell.weight_hh, cell.weight_hr),
             lambda state, weights: sum(ProjectionChain.kept(weights[0])),
+            matrices=2,
         ),
         Kernel(
             "LayerNormLSTMCell",
@@ -189,6 +193,7 @@ KERNELS = {
             lambda cell: (),
             _twice,
             read=_twice,
+            matrices=0,
         ),
     )
 }

@@ -118,6 +118,6 @@ def pack_linear(weight: Tensor, bias: Tensor) -> Tensor:
     lanes = library.lanes(weight.dtype)
     buffer = weight.new_empty(-(-outputs // lanes) * lanes * (columns + 1))
     library.function("pack_gates", weight.dtype)(
-        library.level, weight.data_ptr(), bias.data_ptr(), 1, outputs, columns, buffer.data_ptr()
+        library.level, 0, weight.data_ptr(), bias.data_ptr(), 1, outputs, columns, buffer.data_ptr()
     )
     return buffer

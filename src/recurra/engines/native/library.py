@@ -14,7 +14,7 @@ import torch
 from recurra.errors import SettingsError
 
 PATH = Path(__file__).with_name("_recurra_native.so")
-INTERFACE = 4
+INTERFACE = 5
 """What this Python expects of `recurra_interface`; both go up with every change of a signature."""
 
 LEVELS = ("portable", "AVX2", "AVX-512")
@@ -51,6 +51,7 @@ class Sequences(ctypes.Structure):
         ("active", c_void_p),
         ("threads", c_int64),
         ("read_size", c_int64),
+        ("halved", c_int64),
     )
 
 
@@ -92,9 +93,9 @@ class Library:
                 function.restype, function.argtypes = None, [c_int, POINTER(Sequences), c_int64, c_void_p]
         for name in ("pack_rows", "pack_columns"):
             function = getattr(self.functions, f"recurra_{name}_{suffix}")
-            function.restype, function.argtypes = None, [c_int, c_void_p, c_int64, c_int64, c_void_p]
+            function.restype, function.argtypes = None, [c_int, c_int, c_void_p, c_int64, c_int64, c_void_p]
         pack = getattr(self.functions, f"recurra_pack_gates_{suffix}")
-        pack.argtypes = [c_int, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p]
+        pack.argtypes = [c_int, c_int, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p]
         lanes = getattr(self.functions, f"recurra_lanes_{suffix}")
         lanes.restype, lanes.argtypes = c_int64, [c_int]
         layer = getattr(self.functions, f"recurra_pack_layer_{suffix}")

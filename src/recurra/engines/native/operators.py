@@ -88,7 +88,8 @@ def chain_backward(
         found = one.chain.backward(record, _packed(given, rows), *(rows.sorted(end) for end in given_ends))
     to_inputs, *rest = found[: 1 + len(state) + len(weights)]
     to_state, to_weights = rest[: len(state)], rest[len(state) :]
-    return [_padded(to_inputs, rows, given.shape), *(rows.unsorted(leaf) for leaf in to_state), *to_weights]
+    of_weights = [to_weight.to(weight.dtype) for to_weight, weight in zip(to_weights, weights, strict=True)]
+    return [_padded(to_inputs, rows, given.shape), *(rows.unsorted(leaf) for leaf in to_state), *of_weights]
 
 
 @chain_backward.register_fake

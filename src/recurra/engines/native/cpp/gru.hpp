@@ -1,6 +1,6 @@
 // The chain of a GRU: r, z = σ(a + U·h), n = tanh(a_n + r ∘ (U_n·h + c_n)), h' = n + z ∘ (h − n).
 
-template <typename T>
+template <typename T, bool halved>
 struct GRURows {
   int64_t H;
   const T *inputs, *packed, *before;  // of this step: [rows, 3·H], a block of weights, the hidden states before it
@@ -16,7 +16,7 @@ struct GRURows {
 #pragma GCC unroll 4
       for (int gate = 0; gate < 3; ++gate) sums[r][0][gate] = load(packed + gate * lanes);
     }
-    add_in_order<R, 1, 3, T>(before + first * H, H, packed + 3 * lanes, 0, H, sums);
+    add_in_order<R, 1, 3, halved, T>(before + first * H, H, packed + 3 * lanes, 0, H, sums);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) gates(first + r, sums[r][0]);
   }
@@ -49,10 +49,13 @@ void gru_forward(const Sequences& s, Share share, const T* inputs, const T* pack
   for (int64_t t = 0; t < s.steps; ++t) {
     const int64_t active = s.active[t], last = last_of(s, share, t);
     if (last == share.first) break;
-    const T* block = packed;
-    for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + H) * 3 * lanes) {
-      in_tiles<tallest<3>()>(GRURows<T>{H, inputs, block, before, outputs, kept, unit}, share.first, last);
-    }
+    for_weights<T>(s.halved, [&](auto halved) {
+      const T* block = packed;
+      for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + words_of<halved.value>(H)) * 3 * lanes) {
+        const GRURows<T, halved.value> rows{H, inputs, block, before, outputs, kept, unit};
+        in_tiles<tallest<3>()>(rows, share.first, last);
+      }
+    });
     keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
     before = outputs;
     inputs += active * 3 * H;
@@ -94,6 +97,6 @@ void gru_backward(const Sequences& s, Share share, const T* packed, const T* hid
         store(carried + row * H + unit, d * z, wide);
       }
     }
-    add_columns(to_products + start * 3 * H, packed, carried, share.first, last, 3 * H, H);
+    add_columns(s, to_products + start * 3 * H, packed, carried, share.first, last, 3 * H, H);
   }
 }

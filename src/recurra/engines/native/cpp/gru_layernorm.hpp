@@ -14,7 +14,7 @@ void gru_layernorm_forward(const Sequences& s, Share share, const T* inputs, con
     const T* read = before(s, t, start, hidden, outputs, H);
     T *after = outputs + start * H, *sums = normalized + stored * G;
     memset(sums + share.first * G, 0, (last - share.first) * G * sizeof(T));
-    add_columns(read, packed, sums, share.first, last, H, G);
+    add_columns(s, read, packed, sums, share.first, last, H, G);
     for (int64_t row = share.first; row < last; ++row) {
       const T* input = inputs + (start + row) * G;
       T *sum = sums + row * G, *gate = gates + (stored + row) * G, *rate = rates + (stored + row) * 2;
@@ -74,6 +74,6 @@ void gru_layernorm_backward(const Sequences& s, Share share, const T* packed, co
       normalize_back(product, sum, rates[at * 2], 2 * H);
       normalize_back(product + 2 * H, sum + 2 * H, rates[at * 2 + 1], H);
     }
-    add_columns(to_products + start * G, packed, carried, share.first, last, G, H);
+    add_columns(s, to_products + start * G, packed, carried, share.first, last, G, H);
   });
 }

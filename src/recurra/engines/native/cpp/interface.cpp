@@ -40,65 +40,66 @@ const Kernels<double>& of<double>(const Unit& unit) {
 #define RECURRA_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Goes up with every change of what follows; `library.py` refuses another.
-RECURRA_EXPORT int recurra_interface() { return 4; }
+RECURRA_EXPORT int recurra_interface() { return 5; }
 
 RECURRA_EXPORT int recurra_best_level() { return best(); }
 
 #define RECURRA_KERNELS(T, suffix)                                                                                     \
   RECURRA_EXPORT int64_t recurra_lanes_##suffix(int level) { return of<T>(unit_of(level)).lanes; }                     \
-  RECURRA_EXPORT void recurra_pack_gates_##suffix(int level, const T* weights, const T* bias, int64_t gates,           \
-                                                  int64_t hidden_size, int64_t columns, T* packed) {                   \
-    of<T>(unit_of(level)).pack_gates(weights, bias, gates, hidden_size, columns, packed);                              \
+  RECURRA_EXPORT void recurra_pack_gates_##suffix(int level, int halved, const void* weights, const T* bias,           \
+                                                  int64_t gates, int64_t hidden_size, int64_t columns, T* packed) {    \
+    of<T>(unit_of(level)).pack_gates(halved, weights, bias, gates, hidden_size, columns, packed);                      \
   }                                                                                                                    \
-  RECURRA_EXPORT void recurra_pack_rows_##suffix(int level, const T* weights, int64_t read, int64_t given,             \
-                                                 T* packed) {                                                          \
-    of<T>(unit_of(level)).pack_rows(weights, read, given, packed);                                                     \
+  RECURRA_EXPORT void recurra_pack_rows_##suffix(int level, int halved, const void* weights, int64_t read,             \
+                                                 int64_t given, T* packed) {                                           \
+    of<T>(unit_of(level)).pack_rows(halved, weights, read, given, packed);                                             \
   }                                                                                                                    \
-  RECURRA_EXPORT void recurra_pack_columns_##suffix(int level, const T* weights, int64_t read, int64_t given,          \
-                                                    T* packed) {                                                       \
-    of<T>(unit_of(level)).pack_columns(weights, read, given, packed);                                                  \
+  RECURRA_EXPORT void recurra_pack_columns_##suffix(int level, int halved, const void* weights, int64_t read,          \
+                                                    int64_t given, T* packed) {                                        \
+    of<T>(unit_of(level)).pack_columns(halved, weights, read, given, packed);                                          \
   }                                                                                                                    \
-  RECURRA_EXPORT void recurra_gru_forward_##suffix(int level, const Sequences* s, const T* inputs, const T* weights,   \
-                                                   const T* bias, const T* hidden, T* packed, T* outputs, T* ends,     \
-                                                   T* kept) {                                                          \
+  RECURRA_EXPORT void recurra_gru_forward_##suffix(int level, const Sequences* s, const T* inputs,                     \
+                                                   const void* weights, const T* bias, const T* hidden, T* packed,     \
+                                                   T* outputs, T* ends, T* kept) {                                     \
     const auto& kernels = of<T>(unit_of(level));                                                                       \
     const int64_t H = s->hidden_size;                                                                                  \
-    kernels.pack_gates(weights, bias, 3, H, H, packed);                                                                \
+    kernels.pack_gates(s->halved, weights, bias, 3, H, H, packed);                                                     \
     in_shares(*s, 3 * H * H, [&](Share share) {                                                                        \
       kernels.gru_forward(*s, share, inputs, packed, hidden, outputs, ends, kept);                                     \
     });                                                                                                                \
   }                                                                                                                    \
-  RECURRA_EXPORT void recurra_gru_backward_##suffix(int level, const Sequences* s, const T* weights, const T* hidden,  \
-                                                    const T* outputs, const T* kept, const T* given, T* packed,        \
-                                                    T* carried, T* to_inputs, T* to_products) {                        \
+  RECURRA_EXPORT void recurra_gru_backward_##suffix(int level, const Sequences* s, const void* weights,                \
+                                                    const T* hidden, const T* outputs, const T* kept,                  \
+                                                    const T* given, T* packed, T* carried, T* to_inputs,                \
+                                                    T* to_products) {                                                  \
     const auto& kernels = of<T>(unit_of(level));                                                                       \
     const int64_t H = s->hidden_size;                                                                                  \
-    kernels.pack_columns(weights, 3 * H, H, packed);                                                                   \
+    kernels.pack_columns(s->halved, weights, 3 * H, H, packed);                                                        \
     in_shares(*s, 3 * H * H, [&](Share share) {                                                                        \
       kernels.gru_backward(*s, share, packed, hidden, outputs, kept, given, carried, to_inputs, to_products);          \
     });                                                                                                                \
   }                                                                                                                    \
-  RECURRA_EXPORT void recurra_lstm_forward_##suffix(int level, const Sequences* s, const T* inputs, const T* weights,  \
-                                                    const T* bias, const T* hidden, T* packed, T* cells, T* outputs,   \
-                                                    T* ends, T* kept) {                                                \
+  RECURRA_EXPORT void recurra_lstm_forward_##suffix(int level, const Sequences* s, const T* inputs,                    \
+                                                    const void* weights, const T* bias, const T* hidden, T* packed,    \
+                                                    T* cells, T* outputs, T* ends, T* kept) {                          \
     const auto& kernels = of<T>(unit_of(level));                                                                       \
     const int64_t H = s->hidden_size;                                                                                  \
-    kernels.pack_gates(weights, bias, 4, H, H, packed);                                                                \
+    kernels.pack_gates(s->halved, weights, bias, 4, H, H, packed);                                                     \
     in_shares(*s, 4 * H * H, [&](Share share) {                                                                        \
       kernels.lstm_forward(*s, share, inputs, packed, hidden, cells, outputs, ends, kept);                             \
     });                                                                                                                \
   }                                                                                                                    \
-  RECURRA_EXPORT void recurra_lstm_backward_##suffix(int level, const Sequences* s, const T* weights, const T* cells,  \
-                                                     const T* kept, const T* given, T* packed, T* carried,             \
-                                                     T* carried_cells, T* to_inputs) {                                 \
+  RECURRA_EXPORT void recurra_lstm_backward_##suffix(int level, const Sequences* s, const void* weights,               \
+                                                     const T* cells, const T* kept, const T* given, T* packed,         \
+                                                     T* carried, T* carried_cells, T* to_inputs) {                     \
     const auto& kernels = of<T>(unit_of(level));                                                                       \
     const int64_t H = s->hidden_size;                                                                                  \
-    kernels.pack_columns(weights, 4 * H, H, packed);                                                                   \
+    kernels.pack_columns(s->halved, weights, 4 * H, H, packed);                                                        \
     in_shares(*s, 4 * H * H, [&](Share share) {                                                                        \
       kernels.lstm_backward(*s, share, packed, cells, kept, given, carried, carried_cells, to_inputs);                 \
     });                                                                                                                \
   }                                                                                                                    \
-  RECURRA_EXPORT void recurra_pack_layer_##suffix(int level, int64_t kind, const T* weight_ih, const T* weight_hh,      \
+  RECURRA_EXPORT void recurra_pack_layer_##suffix(int level, int64_t kind, const T* weight_ih, const T* weight_hh,     \
                                                   const T* bias_ih, const T* bias_hh, int64_t input_size,              \
                                                   int64_t hidden_size, T* packed) {                                    \
     of<T>(unit_of(level))                                                                                              \

@@ -24,6 +24,12 @@ inline Lanes<T> load(const T* from, int64_t count) {
   return load(some);
 }
 
+// The bits of a register of floats.
+inline auto words(const float* from) {
+  typedef uint32_t Words __attribute__((vector_size(RECURRA_BYTES)));
+  return reinterpret_cast<Words>(load(from));
+}
+
 template <typename T>
 inline void store(T* to, Lanes<T> values, int64_t count) {
   if (count >= Width<T>::lanes) {

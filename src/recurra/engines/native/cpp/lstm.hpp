@@ -1,6 +1,6 @@
 // The chain of an LSTM: i, f, g, o = σ, σ, tanh, σ(a + U·h), c' = f ∘ c + i ∘ g, h' = o ∘ tanh(c').
 
-template <typename T>
+template <typename T, bool halved>
 struct LSTMRows {
   int64_t H;
   const T *inputs, *packed, *before;  // of this step: [rows, 4·H], a block of weights, the hidden states before it
@@ -16,7 +16,7 @@ struct LSTMRows {
 #pragma GCC unroll 4
       for (int gate = 0; gate < 4; ++gate) sums[r][0][gate] = load(packed + gate * lanes);
     }
-    add_in_order<R, 1, 4, T>(before + first * H, H, packed + 4 * lanes, 0, H, sums);
+    add_in_order<R, 1, 4, halved, T>(before + first * H, H, packed + 4 * lanes, 0, H, sums);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) gates(first + r, sums[r][0]);
   }
@@ -54,10 +54,13 @@ void lstm_forward(const Sequences& s, Share share, const T* inputs, const T* pac
   for (int64_t t = 0; t < s.steps; ++t) {
     const int64_t active = s.active[t], last = last_of(s, share, t);
     if (last == share.first) break;
-    const T* block = packed;
-    for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + H) * 4 * lanes) {
-      in_tiles<tallest<4>()>(LSTMRows<T>{H, inputs, block, before, outputs, cells, kept, unit}, share.first, last);
-    }
+    for_weights<T>(s.halved, [&](auto halved) {
+      const T* block = packed;
+      for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + words_of<halved.value>(H)) * 4 * lanes) {
+        const LSTMRows<T, halved.value> rows{H, inputs, block, before, outputs, cells, kept, unit};
+        in_tiles<tallest<4>()>(rows, share.first, last);
+      }
+    });
     keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
     before = outputs;
     inputs += active * 4 * H;
@@ -98,6 +101,6 @@ void lstm_backward(const Sequences& s, Share share, const T* packed, const T* ce
         store(hidden, Lanes<T>{}, wide);
       }
     }
-    add_columns(to_inputs + start * 4 * H, packed, carried, share.first, last, 4 * H, H);
+    add_columns(s, to_inputs + start * 4 * H, packed, carried, share.first, last, 4 * H, H);
   }
 }

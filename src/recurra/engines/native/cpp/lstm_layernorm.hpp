@@ -13,7 +13,7 @@ void lstm_layernorm_forward(const Sequences& s, Share share, const T* inputs, co
     const int64_t stored = all_cells == nullptr ? 0 : start;
     T *after = outputs + start * H, *sums = normalized + stored * G;
     memset(sums + share.first * G, 0, (last - share.first) * G * sizeof(T));
-    add_columns(before(s, t, start, hidden, outputs, H), packed, sums, share.first, last, H, G);
+    add_columns(s, before(s, t, start, hidden, outputs, H), packed, sums, share.first, last, H, G);
     for (int64_t row = share.first; row < last; ++row) {
       const T* input = inputs + (start + row) * G;
       T *sum = sums + row * G, *gate = gates + (stored + row) * G, *seen = normal_cells + (stored + row) * H;
@@ -90,6 +90,6 @@ void lstm_layernorm_backward(const Sequences& s, Share share, const T* packed, c
       });
       normalize_back(product, sum, rates[at * 2], G);
     }
-    add_columns(to_products + start * G, packed, carried, share.first, last, G, H);
+    add_columns(s, to_products + start * G, packed, carried, share.first, last, G, H);
   });
 }

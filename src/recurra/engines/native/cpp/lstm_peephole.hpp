@@ -11,7 +11,7 @@ void lstm_peephole_forward(const Sequences& s, Share share, const T* inputs, con
   forwards(s, share, [&](int64_t t, int64_t start, int64_t last) {
     T *after = outputs + start * H, *sums = all_cells == nullptr ? gates : gates + start * G;
     memcpy(sums + share.first * G, inputs + (start + share.first) * G, (last - share.first) * G * sizeof(T));
-    add_columns(before(s, t, start, hidden, outputs, H), packed, sums, share.first, last, H, G);
+    add_columns(s, before(s, t, start, hidden, outputs, H), packed, sums, share.first, last, H, G);
     for (int64_t row = share.first; row < last; ++row) {
       in_lanes<T>(0, H, [&](int64_t unit, int64_t wide) {
         T *gate = sums + row * G + unit, *place = cells + row * H + unit;
@@ -68,6 +68,6 @@ void lstm_peephole_backward(const Sequences& s, Share share, const T* packed, co
         store(carried + at, Lanes<T>{}, wide);
       });
     }
-    add_columns(to_inputs + start * G, packed, carried, share.first, last, G, H);
+    add_columns(s, to_inputs + start * G, packed, carried, share.first, last, G, H);
   });
 }

@@ -11,7 +11,7 @@ void lstm_projection_forward(const Sequences& s, Share share, const T* inputs, c
     const int64_t stored = all_cells == nullptr ? 0 : start;
     T *after = outputs + start * P, *sums = gates + stored * G, *m = wide_outputs + stored * H;
     memcpy(sums + share.first * G, inputs + (start + share.first) * G, (last - share.first) * G * sizeof(T));
-    add_columns(before(s, t, start, hidden, outputs, P), packed, sums, share.first, last, P, G);
+    add_columns(s, before(s, t, start, hidden, outputs, P), packed, sums, share.first, last, P, G);
     for (int64_t row = share.first; row < last; ++row) {
       in_lanes<T>(0, H, [&](int64_t unit, int64_t wide) {
         T *gate = sums + row * G + unit, *place = cells + row * H + unit;
@@ -30,7 +30,7 @@ void lstm_projection_forward(const Sequences& s, Share share, const T* inputs, c
       });
     }
     memset(after + share.first * P, 0, (last - share.first) * P * sizeof(T));
-    add_columns(m, packed_down, after, share.first, last, H, P);
+    add_columns(s, m, packed_down, after, share.first, last, H, P);
     keep_ends(after, ends, last_of(s, share, t + 1), last, P);
   });
 }
@@ -50,7 +50,7 @@ void lstm_projection_backward(const Sequences& s, Share share, const T* packed, 
       store(carried + at, Lanes<T>{}, wide);
     });
     memset(to_wide + share.first * H, 0, (last - share.first) * H * sizeof(T));
-    add_columns(of_outputs, packed_down, to_wide, share.first, last, P, H);
+    add_columns(s, of_outputs, packed_down, to_wide, share.first, last, P, H);
     for (int64_t row = share.first; row < last; ++row) {
       in_lanes<T>(0, H, [&](int64_t unit, int64_t wide) {
         const int64_t at = row * H + unit;
@@ -67,6 +67,6 @@ void lstm_projection_backward(const Sequences& s, Share share, const T* packed, 
         store(carried_cells + at, dc * f, wide);
       });
     }
-    add_columns(to_inputs + start * G, packed, carried, share.first, last, G, P);
+    add_columns(s, to_inputs + start * G, packed, carried, share.first, last, G, P);
   });
 }

@@ -8,7 +8,7 @@ void rnn_forward(const Sequences& s, Share share, const T* inputs, const T* pack
   forwards(s, share, [&](int64_t t, int64_t start, int64_t last) {
     T* after = outputs + start * H;
     memcpy(after + share.first * H, inputs + (start + share.first) * H, (last - share.first) * H * sizeof(T));
-    add_columns(before(s, t, start, hidden, outputs, H), packed, after, share.first, last, H, H);
+    add_columns(s, before(s, t, start, hidden, outputs, H), packed, after, share.first, last, H, H);
     in_lanes<T>(share.first * H, last * H, [&](int64_t at, int64_t wide) {
       const Lanes<T> sum = load(after + at, wide);
       store(after + at, relu ? rectified<T>(sum) : hyperbolic_tangent(sum), wide);
@@ -31,7 +31,7 @@ void rnn_backward(const Sequences& s, Share share, const T* packed, const T* out
       store(input + at, relu ? (y <= 0 ? Lanes<T>{} : d) : d * (1 - y * y), wide);
       store(carried + at, Lanes<T>{}, wide);
     });
-    add_columns(input, packed, carried, share.first, last, H, H);
+    add_columns(s, input, packed, carried, share.first, last, H, H);
   });
 }
 

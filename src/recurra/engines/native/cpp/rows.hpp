@@ -51,14 +51,15 @@ inline Lanes<T> rectified(Lanes<T> x) {
   return x < 0 ? Lanes<T>{} : x;
 }
 
-// Weights [N, K] → [blocks of N][K][2][lanes], so that add_columns takes rows of K numbers to rows of N.
-template <typename T>
-void pack_rows(const T* weights, int64_t K, int64_t N, T* packed) {
+// Weights [N, K] → [blocks of N][words of K][2][lanes], so that add_columns takes rows of K numbers to rows of N.
+template <typename T, bool halved>
+void pack_rows(const void* weights, int64_t K, int64_t N, T* packed) {
   constexpr int64_t wide = 2 * Width<T>::lanes;
   for (int64_t start = 0; start < N; start += wide) {
-    for (int64_t k = 0; k < K; ++k) {
+    for (int64_t k = 0; k < words_of<halved>(K); ++k) {
       for (int64_t lane = 0; lane < wide; ++lane) {
-        *packed++ = start + lane >= N ? T(0) : weights[(start + lane) * K + k];
+        const int64_t row = start + lane;
+        *packed++ = row >= N ? T(0) : word<halved, T>(ahead<halved, T>(weights, row * K), 1, k, K);
       }
     }
   }

@@ -2,6 +2,7 @@
 // namespace without a name, so that the linker never takes one unit's code, made for another processor, for another's.
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -39,11 +40,27 @@ struct Called<kernel> {
   }
 };
 
+// The packings, `from` being matrices of T, or halved of bfloat16.
+template <typename T>
+void gates_packed(bool halved, const void* from, const T* bias, int64_t gates, int64_t H, int64_t K, T* packed) {
+  for_weights<T>(halved, [&](auto half) { pack_gates<T, half.value>(from, bias, gates, H, K, packed); });
+}
+
+template <typename T>
+void columns_packed(bool halved, const void* from, int64_t K, int64_t H, T* packed) {
+  for_weights<T>(halved, [&](auto half) { pack_columns<T, half.value>(from, K, H, packed); });
+}
+
+template <typename T>
+void rows_packed(bool halved, const void* from, int64_t K, int64_t N, T* packed) {
+  for_weights<T>(halved, [&](auto half) { pack_rows<T, half.value>(from, K, N, packed); });
+}
+
 template <typename T>
 constexpr Kernels<T> kernels() {
-  return {Width<T>::lanes, pack_gates<T>,   pack_columns<T>,  gru_forward<T>,
-          gru_backward<T>, lstm_forward<T>, lstm_backward<T>, pack_layer<T>,
-          step_rows<T>,    step_along<T>,   step_scaled<T>,   pack_rows<T>,
+  return {Width<T>::lanes, gates_packed<T>, columns_packed<T>, gru_forward<T>,
+          gru_backward<T>, lstm_forward<T>, lstm_backward<T>,  pack_layer<T>,
+          step_rows<T>,    step_along<T>,   step_scaled<T>,    rows_packed<T>,
 #define RECURRA_CHAIN(name) Called<name<T>>::run,
           RECURRA_CHAINS(RECURRA_CHAIN)
 #undef RECURRA_CHAIN
