@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,14 @@ from recurra.state import State
 QUICK: tuple[EngineName, ...] = ("fused", "scan", "attention")
 """The engines beside the loop and the native one, in the order in which "auto" tries them."""
 
+WHY_NOT: dict[EngineName, Callable[[Cell], str | None]] = {
+    "fused": why_not_fused,
+    "scan": why_not_scan,
+    "attention": why_not_attention,
+    "native": why_not_native,
+}
+"""Why an engine cannot run a cell, for those that cannot run every one."""
+
 
 def select_engine(
     engine: EngineName,
@@ -41,7 +51,7 @@ def select_engine(
     Raises:
         SettingsError: an engine is asked for by name and cannot do this.
     """
-    reasons = why_not(cell)
+    reasons = why_not(cell) if engine == "auto" else _why_not(cell, engine)
     if mask is not None:
         reasons["fused"] = "torch's kernels have no dropout inside the recurrence"
         reasons["scan"] = "the scan has no dropout inside the recurrence"
@@ -60,12 +70,11 @@ def select_engine(
 
 def why_not(cell: Cell) -> dict[EngineName, str]:
     """For each engine that cannot run a cell the reason; the loop runs every one."""
-    reasons: dict[EngineName, str | None] = {
-        "fused": why_not_fused(cell),
-        "scan": why_not_scan(cell),
-        "attention": why_not_attention(cell),
-        "native": why_not_native(cell),
-    }
+    return _why_not(cell, *WHY_NOT)
+
+
+def _why_not(cell: Cell, *engines: EngineName) -> dict[EngineName, str]:
+    reasons = {name: WHY_NOT[name](cell) for name in engines if name in WHY_NOT}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 

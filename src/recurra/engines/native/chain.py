@@ -79,7 +79,7 @@ class GRUChain(torch.autograd.Function):
 
 
 class LSTMChain(torch.autograd.Function):
-    """(W·x + b [N, 4·H], hidden and cell [B, H], weight_hh, bias_hh) → outputs [N, H], their ends and the cells'."""
+    """(W·x + b + c [N, 4·H], hidden and cell [B, H], weight_hh) → outputs [N, H], their ends and the cells'."""
 
     @staticmethod
     def forward(
@@ -88,11 +88,10 @@ class LSTMChain(torch.autograd.Function):
         hidden: Tensor,
         cell: Tensor,
         weight: Tensor,
-        bias: Tensor,
         rows: Arrangement,
         keep: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        library, sequences = _begin("LSTM", 4, inputs, hidden, weight, bias, rows)
+        library, sequences = _begin("LSTM", 4, inputs, hidden, weight, None, rows)
         check_tensors("native LSTM", hidden.dtype, {"cell": (cell, tuple(hidden.shape))})
         outputs, ends, cells = (
             inputs.new_empty(inputs.shape[0], hidden.shape[1]),
@@ -102,7 +101,7 @@ class LSTMChain(torch.autograd.Function):
         kept = inputs.new_empty(inputs.shape[0], KEPT[4] * hidden.shape[1]) if keep else None
         packed = _space_for_gates(library, hidden, weight, 4)
         library.function("lstm_forward", hidden.dtype)(
-            library.level, sequences, *_at(inputs, weight, bias, hidden, packed, cells, outputs, ends, kept)
+            library.level, sequences, *_at(inputs, weight, None, hidden, packed, cells, outputs, ends, kept)
         )
         ctx.rows = rows
         ctx.save_for_backward(hidden, cell, weight, outputs, kept)
@@ -125,13 +124,13 @@ class LSTMChain(torch.autograd.Function):
             *_at(weight, cell, kept, given, packed, carried, cells, to_inputs),
         )
         to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
-        return to_inputs, carried, cells, to_weight, to_inputs.sum(0), None, None
+        return to_inputs, carried, cells, to_weight, None, None
 
     jvp = staticmethod(refuse_forward_mode)
 
 
 def _begin(
-    name: str, gates: int, inputs: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, rows: Arrangement
+    name: str, gates: int, inputs: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor | None, rows: Arrangement
 ) -> tuple[Library, Sequences]:
     """Check what goes to the library, and open it."""
     size = weight.shape[-1]
@@ -140,7 +139,7 @@ def _begin(
         f"native {name}",
         hidden.dtype,
         {
-            "bias_hh": (bias, (gates * size,)),
+            **({} if bias is None else {"bias_hh": (bias, (gates * size,))}),
             "the projected input": (inputs, (rows.total, gates * size)),
             "hidden": (hidden, (rows.rows, size)),
         },

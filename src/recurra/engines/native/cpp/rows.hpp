@@ -54,13 +54,11 @@ inline Lanes<T> rectified(Lanes<T> x) {
 // Weights [N, K] → [blocks of N][words of K][2][lanes], so that add_columns takes rows of K numbers to rows of N.
 template <typename T, bool halved>
 void pack_rows(const void* weights, int64_t K, int64_t N, T* packed) {
-  constexpr int64_t wide = 2 * Width<T>::lanes;
-  for (int64_t start = 0; start < N; start += wide) {
-    for (int64_t k = 0; k < words_of<halved>(K); ++k) {
-      for (int64_t lane = 0; lane < wide; ++lane) {
-        const int64_t row = start + lane;
-        *packed++ = row >= N ? T(0) : word<halved, T>(ahead<halved, T>(weights, row * K), 1, k, K);
-      }
+  constexpr int64_t lanes = Width<T>::lanes;
+  for (int64_t block = 0; block < blocks_of(N, 2 * lanes); ++block, packed += words_of<halved>(K) * 2 * lanes) {
+    for (int64_t half = 0; half < 2; ++half) {
+      const int64_t row = (2 * block + half) * lanes;
+      pack_lanes<T, halved>(ahead<halved, T>(weights, row * K), N - row, K, 2 * lanes, packed + half * lanes);
     }
   }
 }

@@ -141,20 +141,36 @@ inline const void* ahead(const void* from, int64_t numbers) {
   return static_cast<const char*>(from) + numbers * (halved ? 2 : sizeof(T));
 }
 
-// weights [gates · H, K] and bias [gates · H] → [blocks of H][1 + words of K][gates][lanes]; the bias, of whole words,
-// comes first in a block, and the units that the last block has too many are zero.
+// Up to `lanes` rows of K weights each, from `weights` on → [words of K][lanes], those words `apart` numbers from each
+// other; where there are fewer rows, the rest is zero. Some words at a time, so that what is written stays near.
+template <typename T, bool halved>
+void pack_lanes(const void* weights, int64_t rows, int64_t K, int64_t apart, T* packed) {
+  constexpr int64_t lanes = Width<T>::lanes, some = 16;
+  for (int64_t first = 0; first < words_of<halved>(K); first += some) {
+    const int64_t last = first + some < words_of<halved>(K) ? first + some : words_of<halved>(K);
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      const void* row = ahead<halved, T>(weights, lane * K);
+      if (lane < rows) {
+        for (int64_t k = first; k < last; ++k) packed[k * apart + lane] = word<halved, T>(row, 1, k, K);
+      } else {
+        for (int64_t k = first; k < last; ++k) packed[k * apart + lane] = 0;
+      }
+    }
+  }
+}
+
+// weights [gates · H, K] and bias [gates · H] or null, zeros → [blocks of H][1 + words of K][gates][lanes]; the bias,
+// of whole words, comes first in a block, and the units that the last block has too many are zero.
 template <typename T, bool halved>
 void pack_gates(const void* weights, const T* bias, int64_t gates, int64_t H, int64_t K, T* packed) {
   constexpr int64_t lanes = Width<T>::lanes;
-  for (int64_t block = 0; block < blocks_of(H, lanes); ++block) {
-    for (int64_t k = -1; k < words_of<halved>(K); ++k) {
-      for (int64_t gate = 0; gate < gates; ++gate) {
-        for (int64_t lane = 0; lane < lanes; ++lane) {
-          const int64_t unit = block * lanes + lane, row = gate * H + unit;
-          const void* of_row = ahead<halved, T>(weights, row * K);
-          *packed++ = unit >= H ? T(0) : k < 0 ? bias[row] : word<halved, T>(of_row, 1, k, K);
-        }
-      }
+  const int64_t apart = gates * lanes;
+  for (int64_t unit = 0; unit < H; unit += lanes, packed += (1 + words_of<halved>(K)) * apart) {
+    for (int64_t gate = 0; gate < gates; ++gate) {
+      const int64_t row = gate * H + unit;
+      T* to = packed + gate * lanes;
+      store(to, bias == nullptr ? Lanes<T>{} : load(bias + row, H - unit), lanes);
+      pack_lanes<T, halved>(ahead<halved, T>(weights, row * K), H - unit, K, apart, to + apart);
     }
   }
 }
