@@ -3,7 +3,7 @@
     python tests/sanitize/fuzz.py [--seconds 60] [--seed 0] [--library FILE] [--workers 1] [--guarded]
 
 Every cell that has kernels, both number types, every instruction set that this processor has: outputs, ends and
-gradients of whole sequences, and single steps. Sizes stand around the widths of registers and tiles; lengths are equal,
+gradients of whole sequences, under autocast too, and single steps. Sizes stand around the widths of registers and tiles; lengths are equal,
 unequal, zero. --library takes kernels compiled otherwise, such as with sanitizers; --workers runs as many threads at
 once; --guarded asks that `guard.c` is loaded. Exit status 1 where numbers differ; what the sanitizers find ends the
 process.
@@ -97,6 +97,10 @@ def one_case(draw: random.Random, name: str, alone: bool) -> str:
     far = laws.engines_agree(layer, x, lengths, state, engine="native")
     if not laws.within(far, dtype):
         return f"{what}: {far} from the loop"
+    if dtype == torch.float32:  # with matrices of bfloat16, for what is read and written; tests compare the numbers
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs, _ = layer(x, state, lengths=lengths)
+        outputs.sum().backward()
     return stepped(layer.layers[0][0].cell, x, what)
 
 
