@@ -14,7 +14,7 @@ import torch
 from recurra.errors import SettingsError
 
 PATH = Path(__file__).with_name("_recurra_native.so")
-INTERFACE = 4
+INTERFACE = 5
 """What this Python expects of `recurra_interface`; both go up with every change of a signature."""
 
 LEVELS = ("portable", "AVX2", "AVX-512")
@@ -54,6 +54,18 @@ class Sequences(ctypes.Structure):
     )
 
 
+class LibraryCall(ctypes.Structure):
+    """`Call` of interface.cpp: a chain and what it is given."""
+
+    _fields_ = (
+        ("chain", c_void_p),
+        ("level", c_int64),
+        ("sequences", c_void_p),
+        ("weights", c_int64),
+        ("places", c_void_p),
+    )
+
+
 class Library:
     """The library's functions, and the instruction set that its kernels use.
 
@@ -68,6 +80,8 @@ class Library:
         functions.recurra_plan_space.restype, functions.recurra_plan_space.argtypes = c_int64, [c_void_p]
         functions.recurra_pack_narrow.restype = None
         functions.recurra_pack_narrow.argtypes = [c_int, c_int64, *[c_void_p] * 4, c_int64, c_int64, c_void_p]
+        functions.recurra_together.restype = None
+        functions.recurra_together.argtypes = [POINTER(LibraryCall), c_int64, c_int64]
         for suffix in SUFFIXES.values():
             self._describe(suffix)
 

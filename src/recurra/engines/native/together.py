@@ -1,0 +1,74 @@
+"""Chains that do not depend on each other, run at once: the two directions of a layer.
+
+What a chain does in Python stands around its call of the library, and is written as one function that stops there:
+`yield Call(…)`. So two chains can be stopped at their calls, and the library does both together.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from recurra.engines.native.library import LibraryCall, Sequences, load
+
+
+class Call(NamedTuple):
+    """A call of the library that is to be made.
+
+    function: the chain's. sequences: as it reads them; threads are given when it is made. weights: multiplications a
+    row and step. places: what its pointers point to, in the order of its parameters.
+    """
+
+    function: Callable[..., Any]
+    sequences: Sequences
+    weights: int
+    places: Sequence[Tensor | None]
+
+
+Results: TypeAlias = tuple[Tensor | None, ...]
+Steps: TypeAlias = Generator[Call, None, Results]
+
+
+class Chained:
+    """A chain's function as torch calls it, alone.
+
+    Args:
+        body: the function, which stops once, where it wants the library to be called.
+    """
+
+    def __init__(self, body: Callable[..., Steps]) -> None:
+        self.body = body
+
+    def __call__(self, ctx: Any, *arguments: Any) -> Results:
+        return at_once([self.body(ctx, *arguments)])[0]
+
+
+def at_once(several: Sequence[Steps]) -> list[Results]:
+    """Begin all chains, call the library once for all, and end them. They share the threads."""
+    calls = [next(one) for one in several]
+    library, threads = load(), torch.get_num_threads()
+    array = (LibraryCall * len(calls))()
+    pointers = []  # must live until the library has returned, as what stands in calls
+    for place, one in zip(array, calls, strict=True):
+        one.sequences.threads = -(-threads // len(calls))
+        pointers.append(
+            (ctypes.c_void_p * len(one.places))(*(None if at is None else at.data_ptr() for at in one.places))
+        )
+        place.chain = ctypes.cast(one.function, ctypes.c_void_p).value  # type: ignore[arg-type]
+        place.level, place.weights = library.level, one.weights
+        place.sequences, place.places = ctypes.addressof(one.sequences), ctypes.addressof(pointers[-1])
+    library.functions.recurra_together(array, len(calls), threads)
+    return [_end(one) for one in several]
+
+
+def _end(one: Steps) -> Results:
+    try:
+        next(one)
+    except StopIteration as end:
+        results: Results = end.value
+        return results
+    raise RuntimeError("a chain stopped twice; it calls the library once")
