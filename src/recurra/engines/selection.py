@@ -13,7 +13,7 @@ from recurra.engines.episodes import run_episodes
 from recurra.engines.fused import both, both_fit, fused
 from recurra.engines.fused import why_not as why_not_fused
 from recurra.engines.loop import Zoneout, unroll
-from recurra.engines.native import is_transformed, native
+from recurra.engines.native import both_ways, is_transformed, native
 from recurra.engines.native import why_not as why_not_native
 from recurra.engines.scan import scan
 from recurra.engines.scan import why_not as why_not_scan
@@ -86,8 +86,8 @@ def run(
     x must be zero beyond the lengths.
     """
     chosen = select_engine(engine, cell, mask, zoneout, _work(cell, x, lengths))
-    both_ways = isinstance(cell, TransformerCell) and cell.bidirectional  # it has no step to loop over
-    if x.shape[1] == 0 or (not both_ways and (chosen == "loop" or x.shape[0] == 0)):
+    both_sides = isinstance(cell, TransformerCell) and cell.bidirectional  # it has no step to loop over
+    if x.shape[1] == 0 or (not both_sides and (chosen == "loop" or x.shape[0] == 0)):
         return unroll(cell, x, state, lengths=lengths, resets=resets, restart=restart, mask=mask, zoneout=zoneout)
     if chosen == "scan" and isinstance(cell, LinearCell):
         return scan(cell, x, state, lengths=lengths, resets=resets, restart=restart, zoneout=zoneout)
@@ -111,16 +111,15 @@ def run_both(
     lengths: Tensor | None,
     from_zeros: bool,
 ) -> tuple[Tensor, tuple[State, State]] | None:
-    """Two directions in one kernel where it can; None where they must run one after the other."""
-    if (
-        select_engine(engine, cells[0], work=_work(cells[0], x, lengths)) != "fused"
-        or x.shape[0] == 0
-        or x.shape[1] == 0
-    ):
+    """Two directions at once where an engine can; None where they must run one after the other."""
+    if x.shape[0] == 0 or x.shape[1] == 0:
         return None
-    if not both_fit(cells, x, lengths, from_zeros):
-        return None
-    return both(cells, x, states, lengths)
+    chosen = select_engine(engine, cells[0], work=_work(cells[0], x, lengths))
+    if chosen == "native" and not torch.compiler.is_compiling() and not is_transformed():
+        return both_ways(cells, x, states, lengths)
+    if chosen == "fused" and both_fit(cells, x, lengths, from_zeros):
+        return both(cells, x, states, lengths)
+    return None
 
 
 def _work(cell: Cell, x: Tensor, lengths: Tensor | None) -> Work | None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.library import LibraryCall, Sequences, load
 
 
@@ -27,6 +28,17 @@ class Call(NamedTuple):
     sequences: Sequences
     weights: int
     places: Sequence[Tensor | None]
+
+
+class Record:
+    """What a chain takes for autograd's context where it is not torch that calls it."""
+
+    rows: Arrangement
+    needs_input_grad: Sequence[bool]
+    saved_tensors: Sequence[Tensor | None] = ()
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        self.saved_tensors = tensors
 
 
 Results: TypeAlias = tuple[Tensor | None, ...]
