@@ -35,6 +35,9 @@ CHAINS = (
 )
 """The chains of chains.hpp, each forward and backward."""
 
+PLACED = ("gru_forward", "gru_backward", "lstm_forward", "lstm_backward")
+"""The functions with pointers of their own that with _places behind their name are called as the chains are."""
+
 MEND = (
     "install recurra again where a C++17 compiler, GCC or Clang, is found: "
     "pip install --force-reinstall --no-deps --no-cache-dir recurra, or in a checkout pip install --no-deps -e ."
@@ -100,10 +103,10 @@ class Library:
             function = getattr(self.functions, f"recurra_{name}_{suffix}")
             function.restype = None
             function.argtypes = [c_int, POINTER(Sequences), *[c_void_p] * count]
-        for name in CHAINS:
-            for way in ("forward", "backward"):
-                function = getattr(self.functions, f"recurra_{name}_{way}_{suffix}")
-                function.restype, function.argtypes = None, [c_int, POINTER(Sequences), c_int64, c_void_p]
+        chains = [f"{name}_{way}" for name in CHAINS for way in ("forward", "backward")]
+        for name in (*chains, *(f"{name}_places" for name in PLACED)):
+            function = getattr(self.functions, f"recurra_{name}_{suffix}")
+            function.restype, function.argtypes = None, [c_int, POINTER(Sequences), c_int64, c_void_p]
         for name in ("pack_rows", "pack_columns"):
             function = getattr(self.functions, f"recurra_{name}_{suffix}")
             function.restype, function.argtypes = None, [c_int, c_void_p, c_int64, c_int64, c_void_p]

@@ -56,25 +56,30 @@ class Chained:
         self.body = body
 
     def __call__(self, ctx: Any, *arguments: Any) -> Results:
-        return at_once([self.body(ctx, *arguments)])[0]
+        steps = self.body(ctx, *arguments)
+        one = next(steps)
+        one.sequences.threads = torch.get_num_threads()
+        one.function(load().level, one.sequences, one.weights, _pointers(one.places))
+        return _end(steps)
 
 
 def at_once(several: Sequence[Steps]) -> list[Results]:
     """Begin all chains, call the library once for all, and end them. They share the threads."""
     calls = [next(one) for one in several]
     library, threads = load(), torch.get_num_threads()
+    pointers = [_pointers(one.places) for one in calls]  # must live until the library has returned
     array = (LibraryCall * len(calls))()
-    pointers = []  # must live until the library has returned, as what stands in calls
-    for place, one in zip(array, calls, strict=True):
+    for place, one, at in zip(array, calls, pointers, strict=True):
         one.sequences.threads = -(-threads // len(calls))
-        pointers.append(
-            (ctypes.c_void_p * len(one.places))(*(None if at is None else at.data_ptr() for at in one.places))
-        )
         place.chain = ctypes.cast(one.function, ctypes.c_void_p).value  # type: ignore[arg-type]
         place.level, place.weights = library.level, one.weights
-        place.sequences, place.places = ctypes.addressof(one.sequences), ctypes.addressof(pointers[-1])
+        place.sequences, place.places = ctypes.addressof(one.sequences), ctypes.addressof(at)
     library.functions.recurra_together(array, len(calls), threads)
     return [_end(one) for one in several]
+
+
+def _pointers(places: Sequence[Tensor | None]) -> Any:
+    return (ctypes.c_void_p * len(places))(*[None if one is None else one.data_ptr() for one in places])
 
 
 def _end(one: Steps) -> Results:
