@@ -13,8 +13,8 @@ import torch
 
 from recurra.errors import SettingsError
 
-PATH = Path(__file__).with_name("_recurra_native.so")
-INTERFACE = 5
+PATH = Path(__file__).with_name("_recurra_native.library.so")
+INTERFACE = 6
 """What this Python expects of `recurra_interface`; both go up with every change of a signature."""
 
 LEVELS = ("portable", "AVX2", "AVX-512")

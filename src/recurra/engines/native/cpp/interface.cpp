@@ -43,7 +43,7 @@ const Kernels<double>& of<double>(const Unit& unit) {
 #define RECURRA_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Goes up with every change of what follows; `library.py` refuses another.
-RECURRA_EXPORT int recurra_interface() { return 5; }
+RECURRA_EXPORT int recurra_interface() { return 6; }
 
 RECURRA_EXPORT int recurra_best_level() { return best(); }
 
