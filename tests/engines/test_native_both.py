@@ -131,6 +131,14 @@ def test_a_frozen_direction_gets_no_gradient_and_the_other_its_own(
     assert same(found, gradients())
 
 
+def test_under_torch_func_the_gradients_are_those_of_both_at_once(library: Library) -> None:
+    layer, x = drawn("gru", 4, torch.float64), torch.randn(2, 5, 3, dtype=torch.float64)
+    given = x.clone().requires_grad_()
+    layer(given)[0].square().sum().backward()
+    found = torch.func.grad(lambda x: layer(x)[0].square().sum())(x)
+    torch.testing.assert_close(found, given.grad, rtol=1e-12, atol=1e-12)
+
+
 def test_a_second_derivative_is_refused_in_words(library: Library) -> None:
     layer = drawn("gru", 3)
     x = torch.randn(2, 3, 3, requires_grad=True)
