@@ -6,8 +6,8 @@ Each figure is of a process of its own, with one thread: the peak of its residen
 backward pass of one layer, less what it was before them, when torch was warm and the layer and its input were made.
 The loss is the sum of the outputs; the input has a gradient, as it would from a layer below. "torch.nn" is nn.LSTM or
 nn.GRU; "fused", "native" and "loop" are the engines of Recurrent. With blocks the run is cut into blocks of 4·√T steps
-whose inside is computed a second time. The seconds are of the same pass, once: they say about what recomputation
-costs, and do not compare engines. Linux.
+whose inside is computed a second time. The seconds are the processor's, of the same pass, once: they say about
+what recomputation costs, and do not compare engines. Linux.
 """
 
 from __future__ import annotations
@@ -77,16 +77,17 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     x = torch.randn(case["batch"], case["steps"], case["size"], requires_grad=True)
     before = resident()
     reset_peak()
-    began = time.perf_counter()
+    began = time.process_time()
     train(layer, x)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     return {**case, "mb": (peak() - before) / MB, "input_mb": x.nbytes / MB, "seconds": seconds}
 
 
 def make(case: dict[str, Any]) -> nn.Module:
     """The layer of a case."""
     if case["way"] == "torch.nn":
-        return MODULES[case["cell"]](case["size"], case["size"], batch_first=True)
+        theirs: nn.Module = MODULES[case["cell"]](case["size"], case["size"], batch_first=True)
+        return theirs
     return Recurrent(case["cell"], case["size"], case["size"], engine=case["way"], recompute=case["block"])
 
 

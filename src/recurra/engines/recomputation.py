@@ -128,22 +128,25 @@ class _Blocks(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: _Plan, *tensors: Tensor) -> tuple[Tensor, ...]:
         x, state = tensors[0], [tensors[number] for number in _numbers(plan.places[1])]
-        between: list[Tensor] = []
+        # room for all states at once: small pieces of it between what blocks take and free would hold that memory
+        between = [leaf.new_empty(len(plan.starts()) - 1, *leaf.shape) for leaf in state]
         draws: list[Drawn | None] = []
         outputs: Tensor | None = None
-        for start in plan.starts():
+        for block, start in enumerate(plan.starts()):
+            if block:
+                for leaf, room in zip(state, between, strict=True):
+                    room[block - 1] = leaf
             before = _drawn(x)
-            part, ends = plan.along(plan.cut(tensors, state, start), start)
+            part, state = plan.along(plan.cut(tensors, state, start), start)
             draws.append(before if _differ(before, _drawn(x)) else None)
-            state = [owned(leaf) for leaf in ends]  # a view would keep all of the block
-            between += state
             if outputs is None:
                 outputs = part.new_empty(part.shape[0], x.shape[1], *part.shape[2:])
             outputs[:, plan.within(start)] = part
         assert outputs is not None
         outputs[:, plan.steps :] = 0.0
         ctx.plan, ctx.draws, ctx.given = plan, draws, len(tensors)
-        ctx.save_for_backward(*tensors, *between[: -len(state) or None])
+        state = [owned(leaf) for leaf in state]  # a view would keep all of the block
+        ctx.save_for_backward(*tensors, *between)
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*(leaf for leaf in state if not leaf.is_floating_point()))
         return outputs, *state
@@ -155,11 +158,16 @@ class _Blocks(torch.autograd.Function):
         tensors, between = ctx.saved_tensors[: ctx.given], ctx.saved_tensors[ctx.given :]
         wanted = ctx.needs_input_grad[1:]
         state_places, time_places = list(_numbers(plan.places[1])), set(_numbers(plan.places[0]))
-        found: list[Tensor | None] = [None] * len(tensors)
+        found: list[Tensor | None] = [  # the long ones first, where the memory of the outputs is free again
+            torch.zeros_like(one, memory_format=torch.contiguous_format) if want and number in time_places else None
+            for number, (one, want) in enumerate(zip(tensors, wanted, strict=True))
+        ]
         to_state = to_ends
         for block, start in reversed(list(enumerate(plan.starts()))):
-            leaves = between[(block - 1) * len(state_places) :][: len(state_places)]
-            state = leaves if block else [tensors[number] for number in state_places]
+            if block:
+                state = [room[block - 1].clone() for room in between]
+            else:
+                state = [tensors[number] for number in state_places]
             asked = [
                 one.is_floating_point() if block and number in state_places else wanted[number]
                 for number, one in enumerate(tensors)
@@ -173,7 +181,6 @@ class _Blocks(torch.autograd.Function):
                 if gradient is None or number in state_places:
                     continue
                 if number in time_places:
-                    found[number] = _zeros(tensors[number]) if found[number] is None else found[number]
                     found[number][:, steps] = gradient  # type: ignore[index]
                 else:  # a copy, as two weights may share one gradient
                     found[number] = gradient.clone() if found[number] is None else found[number].add_(gradient)  # type: ignore[union-attr]
@@ -259,10 +266,6 @@ def _leaves(state: State) -> list[Tensor]:
     found: list[Tensor] = []
     _places(state, found)
     return found
-
-
-def _zeros(like: Tensor) -> Tensor:
-    return torch.zeros_like(like, memory_format=torch.contiguous_format)
 
 
 def _autocast(kind: str) -> Callable[[], AbstractContextManager[Any]]:
