@@ -13,7 +13,7 @@ import torch
 
 from recurra.errors import SettingsError
 
-PATH = Path(__file__).with_name("_recurra_native.so")
+PATH = Path(__file__).with_name("_recurra_native.library.so")
 INTERFACE = 4
 """What this Python expects of `recurra_interface`; both go up with every change of a signature."""
 
