@@ -52,10 +52,20 @@ class Arrangement(NamedTuple):
         """The way back."""
         return leaf if self.order is None else leaf.index_select(0, self.order.argsort())
 
-    def read(self, initial: Tensor, outputs: Tensor) -> Tensor:
-        """The hidden state that each step read [N, H]."""
-        whole = torch.cat([initial, outputs])
-        return whole[: len(outputs)] if self.before is None else whole.index_select(0, self.before)
+    def onto_read(self, gradients: Tensor, initial: Tensor, outputs: Tensor) -> Tensor:
+        """gradientsᵀ · what each step read [G, H]: the gradient of weights that take what was read to [N, G].
+
+        Args:
+            gradients: [N, G].
+            initial: the hidden states before the first step [B, H], as the rows are here.
+            outputs: [N, H].
+        """
+        first = int(self.active[0]) if len(self.active) else 0  # steps that read an initial one
+        begin, after = gradients[:first], gradients[first:]
+        read = (
+            outputs[: len(after)] if self.before is None else outputs.index_select(0, self.before[first:] - self.rows)
+        )
+        return (begin.t() @ initial[:first]).addmm_(after.t(), read)
 
     def reversed(self, lengths: Tensor | None, steps: int) -> Arrangement:
         """The same steps, read in each row from the last to the first; lengths and steps as `arrange` had them."""

@@ -71,7 +71,7 @@ class GRUChain(torch.autograd.Function):
         packed = _space_for_columns(library, weight)
         places = (weight, hidden, outputs, kept, given, packed, carried, to_inputs, to_products)
         yield Call(library.function("gru_backward_places", weight.dtype), sequences, weight.numel(), places)
-        to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[2] else None
+        to_weight = ctx.rows.onto_read(to_products, hidden, outputs) if ctx.needs_input_grad[2] else None
         return to_inputs, carried, to_weight, to_products.sum(0), None, None
 
     jvp = staticmethod(refuse_forward_mode)
@@ -121,7 +121,7 @@ class LSTMChain(torch.autograd.Function):
         packed = _space_for_columns(library, weight)
         places = (weight, cell, kept, given, packed, carried, cells, to_inputs)
         yield Call(library.function("lstm_backward_places", weight.dtype), sequences, weight.numel(), places)
-        to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
+        to_weight = ctx.rows.onto_read(to_inputs, hidden, outputs) if ctx.needs_input_grad[3] else None
         return to_inputs, carried, cells, to_weight, to_inputs.sum(0), None, None
 
     jvp = staticmethod(refuse_forward_mode)

@@ -85,7 +85,7 @@ class LayerNormGRUChain(torch.autograd.Function):
             },
             [*places, to_inputs, to_products, to_gain, to_bias],
         )
-        to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[2] else None
+        to_weight = ctx.rows.onto_read(to_products, hidden, outputs) if ctx.needs_input_grad[2] else None
         return to_inputs, carried, to_weight, to_gain.sum(0), to_bias.sum(0), None, None
 
     jvp = staticmethod(refuse_forward_mode)

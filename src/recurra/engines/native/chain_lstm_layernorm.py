@@ -91,7 +91,7 @@ class LayerNormLSTMChain(torch.autograd.Function):
             },
             [*places, to_inputs, to_products, *sums],
         )
-        to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
+        to_weight = ctx.rows.onto_read(to_products, hidden, outputs) if ctx.needs_input_grad[3] else None
         return to_inputs, carried, cells, to_weight, *(one.sum(0) for one in sums), None, None
 
     jvp = staticmethod(refuse_forward_mode)

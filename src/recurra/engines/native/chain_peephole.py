@@ -84,7 +84,7 @@ class PeepholeChain(torch.autograd.Function):
             },
             [packed_columns(weight), peeps, cell, gates, all_cells, given, carried, cells, to_inputs, to_peeps],
         )
-        to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
+        to_weight = ctx.rows.onto_read(to_inputs, hidden, outputs) if ctx.needs_input_grad[3] else None
         return to_inputs, carried, cells, to_weight, to_peeps.sum(0), None, None
 
     jvp = staticmethod(refuse_forward_mode)

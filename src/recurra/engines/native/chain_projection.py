@@ -86,7 +86,7 @@ class ProjectionChain(torch.autograd.Function):
             },
             [*places, to_inputs, to_outputs, to_wide],
         )
-        to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
+        to_weight = ctx.rows.onto_read(to_inputs, hidden, outputs) if ctx.needs_input_grad[3] else None
         to_down = to_outputs.t() @ wide if ctx.needs_input_grad[4] else None
         return to_inputs, carried, cells, to_weight, to_down, None, None
 

@@ -87,5 +87,5 @@ def _backward(name: str, ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
         },
         [packed_columns(weight), outputs, given, carried, to_inputs],
     )
-    to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[2] else None
+    to_weight = ctx.rows.onto_read(to_inputs, hidden, outputs) if ctx.needs_input_grad[2] else None
     return to_inputs, carried, to_weight, None, None
