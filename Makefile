@@ -34,7 +34,7 @@ test-deep: $(READY)
 SANITIZED := build/sanitize
 SECONDS ?= 60
 FUZZ := $(BIN)/python tests/sanitize/fuzz.py --seconds $(SECONDS)
-LIBRARY := recurra/engines/native/_recurra_native.so
+LIBRARY := recurra/engines/native/_recurra_native.library.so
 BUILD_WITH = CFLAGS="-fsanitize=$(1) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g" \
   LDFLAGS="-fsanitize=$(1)" $(BIN)/python setup.py -q build_ext --build-lib $(2) --build-temp $(2)/temp
 

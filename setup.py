@@ -31,7 +31,7 @@ class BuildLibrary(build_ext):
     """A shared library in place of a Python extension."""
 
     def get_ext_filename(self, fullname):
-        return str(Path(*fullname.split("."))) + ".so"
+        return str(Path(*fullname.split("."))) + ".library.so"  # with two dots nobody takes it for a module
 
     def build_extension(self, ext):
         path = Path(self.get_ext_fullpath(ext.name))

@@ -20,6 +20,9 @@ import hashlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from recurra.randomness import numpy_generator
 
@@ -102,3 +105,11 @@ def names_table(out: Path, seed: int = 0) -> tuple[Path, Path, Path]:
         with paths[-1].open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([["name", "language"], *part])
     return paths[0], paths[1], paths[2]
+
+
+def series_table(path: Path) -> dict[str, list[Any]]:
+    """Series [T, D] and their labels of a .ts file: a line holds the features, between colons, and the label."""
+    lines = path.read_text().split("@data\n")[1].split()
+    rows = [line.split(":") for line in lines]
+    series = [np.array([[float(number) for number in one.split(",")] for one in row[:-1]]).T for row in rows]
+    return {"input": series, "target": [row[-1] for row in rows]}

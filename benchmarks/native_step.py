@@ -311,18 +311,12 @@ def runs(rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def table_of(path: Path) -> dict[str, list[Any]]:
-    """Series [T, D] and their labels of a .ts file: a line holds the features, between colons, and the label."""
-    lines = path.read_text().split("@data\n")[1].split()
-    rows = [line.split(":") for line in lines]
-    series = [np.array([[float(number) for number in one.split(",")] for one in row[:-1]]).T for row in rows]
-    return {"input": series, "target": [row[-1] for row in rows]}
-
-
 def accuracy(rounds: int) -> list[dict[str, Any]]:
     """What 8 bits cost on JapaneseVowels: a run of each cell, its test data streamed."""
     rows = []
-    train, test = (table_of(data.find(f"JapaneseVowels/JapaneseVowels_{part}.ts")) for part in ("TRAIN", "TEST"))
+    train, test = (
+        data.series_table(data.find(f"JapaneseVowels/JapaneseVowels_{part}.ts")) for part in ("TRAIN", "TEST")
+    )
     for kind in ("gru", "lstm"):
         with tempfile.TemporaryDirectory() as folder:
             run = recurra.train(

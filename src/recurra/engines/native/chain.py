@@ -14,6 +14,7 @@ from torch import Tensor
 from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.check import check_matrices, check_tensors
 from recurra.engines.native.library import Library, Sequences, load
+from recurra.engines.native.together import Call, Chained, Steps
 from recurra.errors import SettingsError
 
 KEPT = {3: 4, 4: 5}
@@ -43,22 +44,23 @@ class GRUChain(torch.autograd.Function):
     """(W·x + b [N, 3·H], hidden [B, H], weight_hh, bias_hh) → outputs [N, H], ends [B, H]."""
 
     @staticmethod
+    @Chained
     def forward(
         ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, rows: Arrangement, keep: bool
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Steps:
         library, sequences = _begin("GRU", 3, inputs, hidden, weight, bias, rows)
         outputs, ends = inputs.new_empty(inputs.shape[0], hidden.shape[1]), torch.empty_like(hidden)
         kept = inputs.new_empty(inputs.shape[0], KEPT[3] * hidden.shape[1]) if keep else None
         packed = _space_for_gates(library, hidden, weight, 3)
-        library.function("gru_forward", hidden.dtype)(
-            library.level, sequences, *_at(inputs, weight, bias, hidden, packed, outputs, ends, kept)
-        )
+        places = (inputs, weight, bias, hidden, packed, outputs, ends, kept)
+        yield Call(library.function("gru_forward_places", hidden.dtype), sequences, weight.numel(), places)
         ctx.rows = rows
         ctx.save_for_backward(hidden, weight, outputs, kept)
         return outputs, ends
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
         _refuse_second_derivatives()
         hidden, weight, outputs, kept = ctx.saved_tensors
         given, carried = given.contiguous(), given_ends.clone(memory_format=torch.contiguous_format)
@@ -66,32 +68,31 @@ class GRUChain(torch.autograd.Function):
         check_tensors("native GRU, backward", hidden.dtype, _gradients(given, carried, outputs, hidden))
         library, sequences = load(), _sequences(ctx.rows, hidden, weight)
         to_inputs, to_products = hidden.new_empty(shape), hidden.new_empty(shape)
-        packed = _space_for_columns(library, hidden, weight)  # a name of its own: it must live until the call ends
-        library.function("gru_backward", hidden.dtype)(
-            library.level,
-            sequences,
-            *_at(weight, hidden, outputs, kept, given, packed, carried, to_inputs, to_products),
-        )
-        to_weight = to_products.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[2] else None
+        packed = _space_for_columns(library, hidden, weight)
+        places = (weight, hidden, outputs, kept, given, packed, carried, to_inputs, to_products)
+        yield Call(library.function("gru_backward_places", hidden.dtype), sequences, weight.numel(), places)
+        to_weight = ctx.rows.onto_read(to_products, hidden, outputs) if ctx.needs_input_grad[2] else None
         return to_inputs, carried, to_weight, to_products.sum(0), None, None
 
     jvp = staticmethod(refuse_forward_mode)
 
 
 class LSTMChain(torch.autograd.Function):
-    """(W·x + b + c [N, 4·H], hidden and cell [B, H], weight_hh) → outputs [N, H], their ends and the cells'."""
+    """(W·x + b [N, 4·H], hidden and cell [B, H], weight_hh, bias_hh) → outputs [N, H], their ends and the cells'."""
 
     @staticmethod
+    @Chained
     def forward(
         ctx: Any,
         inputs: Tensor,
         hidden: Tensor,
         cell: Tensor,
         weight: Tensor,
+        bias: Tensor,
         rows: Arrangement,
         keep: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        library, sequences = _begin("LSTM", 4, inputs, hidden, weight, None, rows)
+    ) -> Steps:
+        library, sequences = _begin("LSTM", 4, inputs, hidden, weight, bias, rows)
         check_tensors("native LSTM", hidden.dtype, {"cell": (cell, tuple(hidden.shape))})
         outputs, ends, cells = (
             inputs.new_empty(inputs.shape[0], hidden.shape[1]),
@@ -100,15 +101,15 @@ class LSTMChain(torch.autograd.Function):
         )
         kept = inputs.new_empty(inputs.shape[0], KEPT[4] * hidden.shape[1]) if keep else None
         packed = _space_for_gates(library, hidden, weight, 4)
-        library.function("lstm_forward", hidden.dtype)(
-            library.level, sequences, *_at(inputs, weight, None, hidden, packed, cells, outputs, ends, kept)
-        )
+        places = (inputs, weight, bias, hidden, packed, cells, outputs, ends, kept)
+        yield Call(library.function("lstm_forward_places", hidden.dtype), sequences, weight.numel(), places)
         ctx.rows = rows
         ctx.save_for_backward(hidden, cell, weight, outputs, kept)
         return outputs, ends, cells
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> Steps:
         _refuse_second_derivatives()
         hidden, cell, weight, outputs, kept = ctx.saved_tensors
         given = given.contiguous()
@@ -118,19 +119,16 @@ class LSTMChain(torch.autograd.Function):
         library, sequences = load(), _sequences(ctx.rows, hidden, weight)
         to_inputs = hidden.new_empty(outputs.shape[0], weight.shape[0])
         packed = _space_for_columns(library, hidden, weight)
-        library.function("lstm_backward", hidden.dtype)(
-            library.level,
-            sequences,
-            *_at(weight, cell, kept, given, packed, carried, cells, to_inputs),
-        )
-        to_weight = to_inputs.t() @ ctx.rows.read(hidden, outputs) if ctx.needs_input_grad[3] else None
-        return to_inputs, carried, cells, to_weight, None, None
+        places = (weight, cell, kept, given, packed, carried, cells, to_inputs)
+        yield Call(library.function("lstm_backward_places", hidden.dtype), sequences, weight.numel(), places)
+        to_weight = ctx.rows.onto_read(to_inputs, hidden, outputs) if ctx.needs_input_grad[3] else None
+        return to_inputs, carried, cells, to_weight, to_inputs.sum(0), None, None
 
     jvp = staticmethod(refuse_forward_mode)
 
 
 def _begin(
-    name: str, gates: int, inputs: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor | None, rows: Arrangement
+    name: str, gates: int, inputs: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, rows: Arrangement
 ) -> tuple[Library, Sequences]:
     """Check what goes to the library, and open it."""
     size = weight.shape[-1]
@@ -139,7 +137,7 @@ def _begin(
         f"native {name}",
         hidden.dtype,
         {
-            **({} if bias is None else {"bias_hh": (bias, (gates * size,))}),
+            "bias_hh": (bias, (gates * size,)),
             "the projected input": (inputs, (rows.total, gates * size)),
             "hidden": (hidden, (rows.rows, size)),
         },
@@ -149,8 +147,8 @@ def _begin(
 
 def _sequences(rows: Arrangement, hidden: Tensor, weight: Tensor) -> Sequences:
     count, size = hidden.shape
-    at, threads = rows.active.data_ptr(), torch.get_num_threads()
-    return Sequences(count, len(rows.active), size, at, threads, size, weight.dtype == torch.bfloat16)
+    halved = weight.dtype == torch.bfloat16
+    return Sequences(count, len(rows.active), size, rows.active.data_ptr(), 1, size, halved)
 
 
 def _gradients(
@@ -181,7 +179,3 @@ def words(weight: Tensor, count: int) -> int:
 
 def _up(size: int, block: int) -> int:
     return -(-size // block) * block
-
-
-def _at(*tensors: Tensor | None) -> list[int | None]:
-    return [None if tensor is None else tensor.data_ptr() for tensor in tensors]
