@@ -61,7 +61,7 @@ class Arrangement(NamedTuple):
         read = (
             outputs[: len(after)] if self.before is None else outputs.index_select(0, self.before[first:] - self.rows)
         )
-        return (begin.t() @ initial[:first]).addmm_(after.t(), read)
+        return torch.addmm(begin.t() @ initial[:first], after.t(), read)  # not in place: autocast may be on
 
 
 def arrange(lengths: Tensor | None, rows: int, steps: int) -> Arrangement:
