@@ -15,7 +15,7 @@ from recurra.engines.episodes import run_episodes
 from recurra.engines.fused import both, both_fit, fused
 from recurra.engines.fused import why_not as why_not_fused
 from recurra.engines.loop import Zoneout, unroll
-from recurra.engines.native import is_transformed, native
+from recurra.engines.native import both_ways, is_transformed, native
 from recurra.engines.native import why_not as why_not_native
 from recurra.engines.recomputation import run_in_blocks
 from recurra.engines.scan import scan
@@ -158,16 +158,15 @@ def run_both(
     lengths: Tensor | None,
     from_zeros: bool,
 ) -> tuple[Tensor, tuple[State, State]] | None:
-    """Two directions in one kernel where it can; None where they must run one after the other."""
-    if (
-        select_engine(engine, cells[0], work=_work(cells[0], x, lengths, x.shape[1])) != "fused"
-        or x.shape[0] == 0
-        or x.shape[1] == 0
-    ):
+    """Two directions at once where an engine can; None where they must run one after the other."""
+    if x.shape[0] == 0 or x.shape[1] == 0:
         return None
-    if not both_fit(cells, x, lengths, from_zeros):
-        return None
-    return both(cells, x, states, lengths)
+    chosen = select_engine(engine, cells[0], work=_work(cells[0], x, lengths, x.shape[1]))
+    if chosen == "native" and not torch.compiler.is_compiling() and not is_transformed():
+        return both_ways(cells, x, states, lengths)
+    if chosen == "fused" and both_fit(cells, x, lengths, from_zeros):
+        return both(cells, x, states, lengths)
+    return None
 
 
 def _work(cell: Cell, x: Tensor, lengths: Tensor | None, steps: int) -> Work | None:

@@ -1,6 +1,6 @@
 """The native engine: recurrent cells on a CPU in C++, whole sequences forward and backward, and single steps."""
 
-from recurra.engines.native.engine import native, why_not
+from recurra.engines.native.engine import both_ways, native, why_not
 from recurra.engines.native.layers import Layer
 from recurra.engines.native.library import LEVELS, instructions, why_absent
 from recurra.engines.native.operators import is_transformed
@@ -15,6 +15,7 @@ __all__ = [
     "Readout",
     "Stepper",
     "Summary",
+    "both_ways",
     "instructions",
     "is_transformed",
     "layer_of",

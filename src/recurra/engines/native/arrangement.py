@@ -13,7 +13,8 @@ class Arrangement(NamedTuple):
 
     rows: B; active [steps] int64. For rows that are all as long as the batch the rest is None; else order [B]: the
     rows, longest first; place [N]: of each step in the flattened batch, b·T + t; before [N]: of the hidden state that
-    it reads, among the B initial ones and the N outputs behind them.
+    it reads, among the B initial ones and the N outputs behind them. backward: rows are read from the last step to the
+    first, as place says too.
     """
 
     rows: int
@@ -21,6 +22,7 @@ class Arrangement(NamedTuple):
     order: Tensor | None
     place: Tensor | None
     before: Tensor | None
+    backward: bool = False
 
     @property
     def total(self) -> int:
@@ -30,13 +32,15 @@ class Arrangement(NamedTuple):
     def packed(self, x: Tensor) -> Tensor:
         """[B, T, D] → [N, D]."""
         if self.place is None:
-            return x.transpose(0, 1).reshape(-1, x.shape[2])
+            time_first = x.transpose(0, 1)
+            return (time_first.flip(0) if self.backward else time_first).reshape(-1, x.shape[2])
         return x.reshape(-1, x.shape[2]).index_select(0, self.place)
 
     def padded(self, packed: Tensor, rows: int, steps: int) -> Tensor:
         """[N, H] → [B, T, H], zero beyond the lengths."""
         if self.place is None:
-            return packed.view(steps, rows, -1).transpose(0, 1)
+            time_first = packed.view(steps, rows, -1)
+            return (time_first.flip(0) if self.backward else time_first).transpose(0, 1)
         whole = packed.new_zeros(rows * steps, packed.shape[1])
         return whole.index_copy(0, self.place, packed).view(rows, steps, -1)
 
@@ -62,6 +66,13 @@ class Arrangement(NamedTuple):
             outputs[: len(after)] if self.before is None else outputs.index_select(0, self.before[first:] - self.rows)
         )
         return torch.addmm(begin.t() @ initial[:first], after.t(), read)  # not in place: autocast may be on
+
+    def reversed(self, lengths: Tensor | None, steps: int) -> Arrangement:
+        """The same steps, read in each row from the last to the first; lengths and steps as `arrange` had them."""
+        if self.place is None or lengths is None:
+            return self._replace(backward=True)
+        row = self.place // steps
+        return self._replace(backward=True, place=row * steps + lengths[row] - 1 - self.place % steps)
 
 
 def arrange(lengths: Tensor | None, rows: int, steps: int) -> Arrangement:

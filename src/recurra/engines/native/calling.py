@@ -1,8 +1,7 @@
-"""A chain of chains.hpp called on tensors: checked, its weights packed as it reads them, its places handed over."""
+"""A chain of chains.hpp on tensors: checked, its weights packed as it reads them, its places handed over."""
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 
@@ -13,6 +12,7 @@ from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.chain import refuse_second_derivatives
 from recurra.engines.native.check import check_tensors
 from recurra.engines.native.library import Sequences, load
+from recurra.engines.native.together import Call
 
 Expected = Mapping[str, tuple[Tensor, tuple[int, ...]]]
 
@@ -24,8 +24,8 @@ def call(
     weights: int,
     given: Expected,
     places: Sequence[Tensor | None],
-) -> None:
-    """Check what is given, and run a chain.
+) -> Call:
+    """Check what is given, and say how a chain is called.
 
     Args:
         chain: of CHAINS, with _forward or _backward.
@@ -40,11 +40,8 @@ def call(
     """
     dtype = next(iter(given.values()))[0].dtype
     check_tensors(f"native {chain}", dtype, given)
-    library = load()
-    threads = torch.get_num_threads()
-    sequences = Sequences(rows.rows, len(rows.active), sizes[0], rows.active.data_ptr(), threads, sizes[1])
-    at = (ctypes.c_void_p * len(places))(*(None if one is None else one.data_ptr() for one in places))
-    library.function(chain, dtype)(library.level, sequences, weights, at)
+    sequences = Sequences(rows.rows, len(rows.active), sizes[0], rows.active.data_ptr(), 1, sizes[1])
+    return Call(load().function(chain, dtype), sequences, weights, places)
 
 
 def packed_rows(weight: Tensor) -> Tensor:

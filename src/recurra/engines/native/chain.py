@@ -14,6 +14,7 @@ from torch import Tensor
 from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.check import check_tensors
 from recurra.engines.native.library import Library, Sequences, load
+from recurra.engines.native.together import Call, Chained, Steps
 from recurra.errors import SettingsError
 
 KEPT = {3: 4, 4: 5}
@@ -43,22 +44,23 @@ class GRUChain(torch.autograd.Function):
     """(W·x + b [N, 3·H], hidden [B, H], weight_hh, bias_hh) → outputs [N, H], ends [B, H]."""
 
     @staticmethod
+    @Chained
     def forward(
         ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, rows: Arrangement, keep: bool
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Steps:
         library, sequences = _begin("GRU", 3, inputs, hidden, weight, bias, rows)
         outputs, ends = inputs.new_empty(inputs.shape[0], hidden.shape[1]), torch.empty_like(hidden)
         kept = inputs.new_empty(inputs.shape[0], KEPT[3] * hidden.shape[1]) if keep else None
         packed = _space_for_gates(library, weight, 3)
-        library.function("gru_forward", weight.dtype)(
-            library.level, sequences, *_at(inputs, weight, bias, hidden, packed, outputs, ends, kept)
-        )
+        places = (inputs, weight, bias, hidden, packed, outputs, ends, kept)
+        yield Call(library.function("gru_forward_places", weight.dtype), sequences, weight.numel(), places)
         ctx.rows = rows
         ctx.save_for_backward(hidden, weight, outputs, kept)
         return outputs, ends
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
         _refuse_second_derivatives()
         hidden, weight, outputs, kept = ctx.saved_tensors
         given, carried = given.contiguous(), given_ends.clone(memory_format=torch.contiguous_format)
@@ -66,12 +68,9 @@ class GRUChain(torch.autograd.Function):
         check_tensors("native GRU, backward", weight.dtype, _gradients(given, carried, outputs, hidden))
         library, sequences = load(), _sequences(ctx.rows, hidden)
         to_inputs, to_products = weight.new_empty(shape), weight.new_empty(shape)
-        packed = _space_for_columns(library, weight)  # a name of its own: it must live until the call has returned
-        library.function("gru_backward", weight.dtype)(
-            library.level,
-            sequences,
-            *_at(weight, hidden, outputs, kept, given, packed, carried, to_inputs, to_products),
-        )
+        packed = _space_for_columns(library, weight)
+        places = (weight, hidden, outputs, kept, given, packed, carried, to_inputs, to_products)
+        yield Call(library.function("gru_backward_places", weight.dtype), sequences, weight.numel(), places)
         to_weight = ctx.rows.onto_read(to_products, hidden, outputs) if ctx.needs_input_grad[2] else None
         return to_inputs, carried, to_weight, to_products.sum(0), None, None
 
@@ -82,6 +81,7 @@ class LSTMChain(torch.autograd.Function):
     """(W·x + b [N, 4·H], hidden and cell [B, H], weight_hh, bias_hh) → outputs [N, H], their ends and the cells'."""
 
     @staticmethod
+    @Chained
     def forward(
         ctx: Any,
         inputs: Tensor,
@@ -91,7 +91,7 @@ class LSTMChain(torch.autograd.Function):
         bias: Tensor,
         rows: Arrangement,
         keep: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> Steps:
         library, sequences = _begin("LSTM", 4, inputs, hidden, weight, bias, rows)
         check_tensors("native LSTM", weight.dtype, {"cell": (cell, tuple(hidden.shape))})
         outputs, ends, cells = (
@@ -101,15 +101,15 @@ class LSTMChain(torch.autograd.Function):
         )
         kept = inputs.new_empty(inputs.shape[0], KEPT[4] * hidden.shape[1]) if keep else None
         packed = _space_for_gates(library, weight, 4)
-        library.function("lstm_forward", weight.dtype)(
-            library.level, sequences, *_at(inputs, weight, bias, hidden, packed, cells, outputs, ends, kept)
-        )
+        places = (inputs, weight, bias, hidden, packed, cells, outputs, ends, kept)
+        yield Call(library.function("lstm_forward_places", weight.dtype), sequences, weight.numel(), places)
         ctx.rows = rows
         ctx.save_for_backward(hidden, cell, weight, outputs, kept)
         return outputs, ends, cells
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> Steps:
         _refuse_second_derivatives()
         hidden, cell, weight, outputs, kept = ctx.saved_tensors
         given = given.contiguous()
@@ -119,11 +119,8 @@ class LSTMChain(torch.autograd.Function):
         library, sequences = load(), _sequences(ctx.rows, hidden)
         to_inputs = weight.new_empty(outputs.shape[0], weight.shape[0])
         packed = _space_for_columns(library, weight)
-        library.function("lstm_backward", weight.dtype)(
-            library.level,
-            sequences,
-            *_at(weight, cell, kept, given, packed, carried, cells, to_inputs),
-        )
+        places = (weight, cell, kept, given, packed, carried, cells, to_inputs)
+        yield Call(library.function("lstm_backward_places", weight.dtype), sequences, weight.numel(), places)
         to_weight = ctx.rows.onto_read(to_inputs, hidden, outputs) if ctx.needs_input_grad[3] else None
         return to_inputs, carried, cells, to_weight, to_inputs.sum(0), None, None
 
@@ -149,9 +146,7 @@ def _begin(
 
 
 def _sequences(rows: Arrangement, hidden: Tensor) -> Sequences:
-    return Sequences(
-        hidden.shape[0], len(rows.active), hidden.shape[1], rows.active.data_ptr(), torch.get_num_threads()
-    )
+    return Sequences(hidden.shape[0], len(rows.active), hidden.shape[1], rows.active.data_ptr(), 1)
 
 
 def _gradients(
@@ -175,7 +170,3 @@ def _space_for_columns(library: Library, weight: Tensor) -> Tensor:
 
 def _up(size: int, block: int) -> int:
     return -(-size // block) * block
-
-
-def _at(*tensors: Tensor | None) -> list[int | None]:
-    return [None if tensor is None else tensor.data_ptr() for tensor in tensors]

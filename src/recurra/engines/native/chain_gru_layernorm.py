@@ -17,6 +17,7 @@ from recurra.engines.native.calling import (
     packed_rows,
 )
 from recurra.engines.native.chain import refuse_forward_mode
+from recurra.engines.native.together import Chained, Steps
 
 
 class LayerNormGRUChain(torch.autograd.Function):
@@ -28,6 +29,7 @@ class LayerNormGRUChain(torch.autograd.Function):
         return [weight.shape[0], weight.shape[0], 2]
 
     @staticmethod
+    @Chained
     def forward(
         ctx: Any,
         inputs: Tensor,
@@ -37,13 +39,13 @@ class LayerNormGRUChain(torch.autograd.Function):
         bias: Tensor,
         rows: Arrangement,
         keep: bool,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Steps:
         steps, size = len(inputs), weight.shape[1]
         outputs, ends = inputs.new_empty(steps, size), torch.empty_like(hidden)
         widths = LayerNormGRUChain.kept(weight)
         kept = inputs.new_empty(steps if keep else rows.rows, sum(widths))
         places = [inputs, packed_rows(weight), gain, bias, hidden, outputs, ends, *kept_in(kept, widths)]
-        call(
+        yield call(
             "gru_layernorm_forward",
             rows,
             (size, size),
@@ -62,7 +64,8 @@ class LayerNormGRUChain(torch.autograd.Function):
         return outputs, ends
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
         check_first_derivative()
         hidden, weight, gain, bias, outputs, kept = ctx.saved_tensors
         size = weight.shape[1]
@@ -71,7 +74,7 @@ class LayerNormGRUChain(torch.autograd.Function):
         to_inputs, to_products = torch.empty_like(gates), torch.empty_like(gates)
         to_gain, to_bias = gain.new_zeros(len(hidden), 3 * size), gain.new_zeros(len(hidden), 3 * size)
         places = [packed_columns(weight), gain, bias, hidden, outputs, gates, normalized, rates, given, carried]
-        call(
+        yield call(
             "gru_layernorm_backward",
             ctx.rows,
             (size, size),

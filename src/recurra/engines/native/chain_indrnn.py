@@ -10,18 +10,18 @@ from torch import Tensor
 from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import call, carried_from, check_first_derivative
 from recurra.engines.native.chain import refuse_forward_mode
+from recurra.engines.native.together import Chained, Steps
 
 
 class IndRNNChain(torch.autograd.Function):
     """(W·x + b [N, H], hidden [B, H], the weights within their bound [H]) → outputs [N, H], ends [B, H]."""
 
     @staticmethod
-    def forward(
-        ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement, keep: bool
-    ) -> tuple[Tensor, Tensor]:
+    @Chained
+    def forward(ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement, keep: bool) -> Steps:
         size = len(weight)
         outputs, ends = torch.empty_like(inputs), torch.empty_like(hidden)
-        call(
+        yield call(
             "indrnn_forward",
             rows,
             (size, size),
@@ -38,12 +38,13 @@ class IndRNNChain(torch.autograd.Function):
         return outputs, ends
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
         check_first_derivative()
         hidden, weight, outputs, _ = ctx.saved_tensors
         given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(outputs)
         to_weight = torch.zeros_like(hidden)
-        call(
+        yield call(
             "indrnn_backward",
             ctx.rows,
             (len(weight), len(weight)),

@@ -17,6 +17,7 @@ from recurra.engines.native.calling import (
     packed_rows,
 )
 from recurra.engines.native.chain import refuse_forward_mode
+from recurra.engines.native.together import Chained, Steps
 
 
 class LayerNormLSTMChain(torch.autograd.Function):
@@ -28,6 +29,7 @@ class LayerNormLSTMChain(torch.autograd.Function):
         return [weight.shape[0], weight.shape[0], weight.shape[1], 2, weight.shape[1]]
 
     @staticmethod
+    @Chained
     def forward(
         ctx: Any,
         inputs: Tensor,
@@ -39,14 +41,14 @@ class LayerNormLSTMChain(torch.autograd.Function):
         bias_cell: Tensor,
         rows: Arrangement,
         keep: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> Steps:
         steps, size = len(inputs), weight.shape[1]
         outputs, ends, cells = inputs.new_empty(steps, size), torch.empty_like(hidden), cell.clone()
         widths = LayerNormLSTMChain.kept(weight)
         kept = inputs.new_empty(steps if keep else rows.rows, sum(widths))
         gates, normalized, normal_cells, rates, all_cells = kept_in(kept, widths)
         places = [inputs, packed_rows(weight), gain, gain_cell, bias_cell, hidden, cells, outputs, ends]
-        call(
+        yield call(
             "lstm_layernorm_forward",
             rows,
             (size, size),
@@ -67,7 +69,8 @@ class LayerNormLSTMChain(torch.autograd.Function):
         return outputs, ends, cells
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> Steps:
         check_first_derivative()
         hidden, cell, weight, gain, gain_cell, bias_cell, outputs, kept = ctx.saved_tensors
         size = weight.shape[1]
@@ -76,7 +79,7 @@ class LayerNormLSTMChain(torch.autograd.Function):
         to_inputs, to_products = torch.empty_like(gates), torch.empty_like(gates)
         sums = [gain.new_zeros(len(hidden), width) for width in (4 * size, size, size)]
         places = [packed_columns(weight), gain, gain_cell, bias_cell, cell, gates, *others, given, carried, cells]
-        call(
+        yield call(
             "lstm_layernorm_backward",
             ctx.rows,
             (size, size),

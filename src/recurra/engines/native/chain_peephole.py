@@ -17,6 +17,7 @@ from recurra.engines.native.calling import (
     packed_rows,
 )
 from recurra.engines.native.chain import refuse_forward_mode
+from recurra.engines.native.together import Chained, Steps
 
 
 class PeepholeChain(torch.autograd.Function):
@@ -28,6 +29,7 @@ class PeepholeChain(torch.autograd.Function):
         return [weight.shape[0], weight.shape[1]]
 
     @staticmethod
+    @Chained
     def forward(
         ctx: Any,
         inputs: Tensor,
@@ -37,13 +39,13 @@ class PeepholeChain(torch.autograd.Function):
         peeps: Tensor,
         rows: Arrangement,
         keep: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> Steps:
         steps, size = len(inputs), weight.shape[1]
         outputs, ends, cells = inputs.new_empty(steps, size), torch.empty_like(hidden), cell.clone()
         widths = PeepholeChain.kept(weight)
         kept = inputs.new_empty(steps if keep else rows.rows, sum(widths))
         gates, all_cells = kept_in(kept, widths)
-        call(
+        yield call(
             "lstm_peephole_forward",
             rows,
             (size, size),
@@ -62,14 +64,15 @@ class PeepholeChain(torch.autograd.Function):
         return outputs, ends, cells
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> Steps:
         check_first_derivative()
         hidden, cell, weight, peeps, outputs, kept = ctx.saved_tensors
         size = weight.shape[1]
         gates, all_cells = kept_in(kept, PeepholeChain.kept(weight))
         given, carried, cells = given.contiguous(), carried_from(given_ends), carried_from(given_cells)
         to_inputs, to_peeps = torch.empty_like(gates), peeps.new_zeros(len(hidden), 3 * size)
-        call(
+        yield call(
             "lstm_peephole_backward",
             ctx.rows,
             (size, size),

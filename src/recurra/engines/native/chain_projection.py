@@ -17,6 +17,7 @@ from recurra.engines.native.calling import (
     packed_rows,
 )
 from recurra.engines.native.chain import refuse_forward_mode
+from recurra.engines.native.together import Chained, Steps
 
 
 class ProjectionChain(torch.autograd.Function):
@@ -28,6 +29,7 @@ class ProjectionChain(torch.autograd.Function):
         return [weight.shape[0], weight.shape[0] // 4, weight.shape[0] // 4]
 
     @staticmethod
+    @Chained
     def forward(
         ctx: Any,
         inputs: Tensor,
@@ -37,14 +39,14 @@ class ProjectionChain(torch.autograd.Function):
         down: Tensor,
         rows: Arrangement,
         keep: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> Steps:
         steps, (read, size) = len(inputs), down.shape
         outputs, ends, cells = inputs.new_empty(steps, read), torch.empty_like(hidden), cell.clone()
         widths = ProjectionChain.kept(weight)
         kept = inputs.new_empty(steps if keep else rows.rows, sum(widths))
         gates, wide, all_cells = kept_in(kept, widths)
         places = [inputs, packed_rows(weight), packed_rows(down), hidden, cells, outputs, ends, gates, wide]
-        call(
+        yield call(
             "lstm_projection_forward",
             rows,
             (size, read),
@@ -63,7 +65,8 @@ class ProjectionChain(torch.autograd.Function):
         return outputs, ends, cells
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> tuple[Tensor | None, ...]:
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> Steps:
         check_first_derivative()
         hidden, cell, weight, down, outputs, kept = ctx.saved_tensors
         read, size = down.shape
@@ -71,7 +74,7 @@ class ProjectionChain(torch.autograd.Function):
         given, carried, cells = given.contiguous(), carried_from(given_ends), carried_from(given_cells)
         to_inputs, to_outputs, to_wide = torch.empty_like(gates), torch.empty_like(outputs), torch.empty_like(cell)
         places = [packed_columns(weight), packed_columns(down), cell, gates, all_cells, given, carried, cells]
-        call(
+        yield call(
             "lstm_projection_backward",
             ctx.rows,
             (size, read),

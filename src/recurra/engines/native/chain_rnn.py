@@ -16,20 +16,21 @@ from recurra.engines.native.calling import (
     packed_rows,
 )
 from recurra.engines.native.chain import refuse_forward_mode
+from recurra.engines.native.together import Chained, Steps
 
 
 class TanhChain(torch.autograd.Function):
     """(W·x + b + c [N, H], hidden [B, H], weight_hh) → outputs [N, H], ends [B, H]."""
 
     @staticmethod
-    def forward(
-        ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement, keep: bool
-    ) -> tuple[Tensor, Tensor]:
-        return _forward("rnn_tanh", ctx, inputs, hidden, weight, rows)
+    @Chained
+    def forward(ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement, keep: bool) -> Steps:
+        return (yield from _forward("rnn_tanh", ctx, inputs, hidden, weight, rows))
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
-        return _backward("rnn_tanh", ctx, given, given_ends)
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
+        return (yield from _backward("rnn_tanh", ctx, given, given_ends))
 
     jvp = staticmethod(refuse_forward_mode)
 
@@ -38,24 +39,22 @@ class RectifiedChain(torch.autograd.Function):
     """As TanhChain, with max(0, ·) for tanh."""
 
     @staticmethod
-    def forward(
-        ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement, keep: bool
-    ) -> tuple[Tensor, Tensor]:
-        return _forward("rnn_relu", ctx, inputs, hidden, weight, rows)
+    @Chained
+    def forward(ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement, keep: bool) -> Steps:
+        return (yield from _forward("rnn_relu", ctx, inputs, hidden, weight, rows))
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
-        return _backward("rnn_relu", ctx, given, given_ends)
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
+        return (yield from _backward("rnn_relu", ctx, given, given_ends))
 
     jvp = staticmethod(refuse_forward_mode)
 
 
-def _forward(
-    name: str, ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement
-) -> tuple[Tensor, Tensor]:
+def _forward(name: str, ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement) -> Steps:
     steps, size = len(inputs), weight.shape[1]
     outputs, ends = torch.empty_like(inputs), torch.empty_like(hidden)
-    call(
+    yield call(
         f"{name}_forward",
         rows,
         (size, size),
@@ -72,12 +71,12 @@ def _forward(
     return outputs, ends
 
 
-def _backward(name: str, ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(name: str, ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
     check_first_derivative()
     hidden, weight, outputs, _ = ctx.saved_tensors
     size = weight.shape[1]
     given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(outputs)
-    call(
+    yield call(
         f"{name}_backward",
         ctx.rows,
         (size, size),

@@ -10,16 +10,18 @@ from torch import Tensor
 from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import call, carried_from, check_first_derivative
 from recurra.engines.native.chain import refuse_forward_mode
+from recurra.engines.native.together import Chained, Steps
 
 
 class ScanChain(torch.autograd.Function):
     """(a and b of h' = a ∘ h + b, side by side [N, 2·H], hidden [B, H]) → outputs [N, H], ends [B, H]."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, hidden: Tensor, rows: Arrangement, keep: bool) -> tuple[Tensor, Tensor]:
+    @Chained
+    def forward(ctx: Any, inputs: Tensor, hidden: Tensor, rows: Arrangement, keep: bool) -> Steps:
         steps, size = len(inputs), hidden.shape[1]
         outputs, ends = inputs.new_empty(steps, size), torch.empty_like(hidden)
-        call(
+        yield call(
             "scan_forward",
             rows,
             (size, size),
@@ -35,12 +37,13 @@ class ScanChain(torch.autograd.Function):
         return outputs, ends
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> tuple[Tensor | None, ...]:
+    @Chained
+    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
         check_first_derivative()
         hidden, outputs, inputs = ctx.saved_tensors
         size = hidden.shape[1]
         given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(inputs)
-        call(
+        yield call(
             "scan_backward",
             ctx.rows,
             (size, size),

@@ -14,7 +14,7 @@ import torch
 from recurra.errors import SettingsError
 
 PATH = Path(__file__).with_name("_recurra_native.library.so")
-INTERFACE = 4
+INTERFACE = 6
 """What this Python expects of `recurra_interface`; both go up with every change of a signature."""
 
 LEVELS = ("portable", "AVX2", "AVX-512")
@@ -35,6 +35,9 @@ CHAINS = (
 )
 """The chains of chains.hpp, each forward and backward."""
 
+PLACED = ("gru_forward", "gru_backward", "lstm_forward", "lstm_backward")
+"""The functions with pointers of their own that with _places behind their name are called as the chains are."""
+
 MEND = (
     "install recurra again where a C++17 compiler, GCC or Clang, is found: "
     "pip install --force-reinstall --no-deps --no-cache-dir recurra, or in a checkout pip install --no-deps -e ."
@@ -54,6 +57,18 @@ class Sequences(ctypes.Structure):
     )
 
 
+class LibraryCall(ctypes.Structure):
+    """`Call` of interface.cpp: a chain and what it is given."""
+
+    _fields_ = (
+        ("chain", c_void_p),
+        ("level", c_int64),
+        ("sequences", c_void_p),
+        ("weights", c_int64),
+        ("places", c_void_p),
+    )
+
+
 class Library:
     """The library's functions, and the instruction set that its kernels use.
 
@@ -68,6 +83,8 @@ class Library:
         functions.recurra_plan_space.restype, functions.recurra_plan_space.argtypes = c_int64, [c_void_p]
         functions.recurra_pack_narrow.restype = None
         functions.recurra_pack_narrow.argtypes = [c_int, c_int64, *[c_void_p] * 4, c_int64, c_int64, c_void_p]
+        functions.recurra_together.restype = None
+        functions.recurra_together.argtypes = [POINTER(LibraryCall), c_int64, c_int64]
         for suffix in SUFFIXES.values():
             self._describe(suffix)
 
@@ -86,10 +103,10 @@ class Library:
             function = getattr(self.functions, f"recurra_{name}_{suffix}")
             function.restype = None
             function.argtypes = [c_int, POINTER(Sequences), *[c_void_p] * count]
-        for name in CHAINS:
-            for way in ("forward", "backward"):
-                function = getattr(self.functions, f"recurra_{name}_{way}_{suffix}")
-                function.restype, function.argtypes = None, [c_int, POINTER(Sequences), c_int64, c_void_p]
+        chains = [f"{name}_{way}" for name in CHAINS for way in ("forward", "backward")]
+        for name in (*chains, *(f"{name}_places" for name in PLACED)):
+            function = getattr(self.functions, f"recurra_{name}_{suffix}")
+            function.restype, function.argtypes = None, [c_int, POINTER(Sequences), c_int64, c_void_p]
         for name in ("pack_rows", "pack_columns"):
             function = getattr(self.functions, f"recurra_{name}_{suffix}")
             function.restype, function.argtypes = None, [c_int, c_void_p, c_int64, c_int64, c_void_p]

@@ -19,18 +19,8 @@ from recurra.engines.native.arrangement import Arrangement, arrange
 from recurra.engines.native.chain import refuse_forward_mode, refuse_second_derivatives
 from recurra.engines.native.check import check_lengths
 from recurra.engines.native.kernels import KERNELS, Kernel
+from recurra.engines.native.together import Record
 from recurra.errors import SettingsError, ShapeError
-
-
-class _Record:
-    """What a chain takes for autograd's context."""
-
-    rows: Arrangement
-    needs_input_grad: Sequence[bool]
-    saved_tensors: tuple[Tensor | None, ...] = ()
-
-    def save_for_backward(self, *tensors: Tensor | None) -> None:
-        self.saved_tensors = tensors
 
 
 @torch.library.custom_op("recurra::chain", mutates_args=())
@@ -52,7 +42,7 @@ def chain(
         [T · B, …], which holds nothing behind the steps that are valid.
     """
     one, rows = _chain(cell), _rows(cell, inputs, lengths)
-    record, leaves = _Record(), [rows.sorted(leaf) for leaf in state]
+    record, leaves = Record(), [rows.sorted(leaf) for leaf in state]
     outputs, *ends = one.chain.forward(record, _packed(inputs, rows), *leaves, *weights, rows, keep)
     found = [_padded(outputs, rows, inputs.shape), *(rows.unsorted(end) for end in ends)]
     return [*found, _filled(record.saved_tensors[-1], inputs)] if keep else found
@@ -81,7 +71,7 @@ def chain_backward(
     """The gradients of the projected input, of the state's leaves and of the weights, from those of the outputs."""
     one, rows = _chain(cell), _rows(cell, outputs, lengths)
     leaves, packed = [rows.sorted(leaf) for leaf in state], _packed(outputs, rows)
-    record = _Record()
+    record = Record()
     record.rows, record.needs_input_grad = rows, (True,) * (3 + len(state) + len(weights))
     record.saved_tensors = one.saved(leaves, weights, packed, kept[: len(packed)])
     with torch.no_grad():

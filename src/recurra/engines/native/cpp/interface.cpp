@@ -1,4 +1,7 @@
 // The plain C interface. Nothing is checked here: `check.py` stands before every call.
+#include <cstddef>
+#include <utility>
+
 #include "kernels.hpp"
 #include "shares.hpp"
 
@@ -40,7 +43,7 @@ const Kernels<double>& of<double>(const Unit& unit) {
 #define RECURRA_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Goes up with every change of what follows; `library.py` refuses another.
-RECURRA_EXPORT int recurra_interface() { return 4; }
+RECURRA_EXPORT int recurra_interface() { return 6; }
 
 RECURRA_EXPORT int recurra_best_level() { return best(); }
 
@@ -147,3 +150,50 @@ RECURRA_EXPORT int64_t recurra_plan_space(const Plan* p) { return space_of(*p); 
 
 RECURRA_KERNELS(float, f32)
 RECURRA_KERNELS(double, f64)
+
+// The functions with pointers of their own, as those of RECURRA_CHAINS: with them in an array, in the same order.
+template <auto function>
+struct InArray;
+template <typename... Pointers, void (*function)(int, const Sequences*, Pointers...)>
+struct InArray<function> {
+  template <std::size_t... index>
+  static void in_order(int level, const Sequences* s, void* const* places, std::index_sequence<index...>) {
+    function(level, s, static_cast<Pointers>(places[index])...);
+  }
+  static void run(int level, const Sequences* s, void* const* places) {
+    in_order(level, s, places, std::index_sequence_for<Pointers...>{});
+  }
+};
+#define RECURRA_IN_ARRAY(name, suffix)                                                                          \
+  RECURRA_EXPORT void recurra_##name##_places_##suffix(int level, const Sequences* s, int64_t, void* const* places) { \
+    InArray<recurra_##name##_##suffix>::run(level, s, places);                                                  \
+  }
+#define RECURRA_IN_ARRAYS(suffix)       \
+  RECURRA_IN_ARRAY(gru_forward, suffix)  \
+  RECURRA_IN_ARRAY(gru_backward, suffix) \
+  RECURRA_IN_ARRAY(lstm_forward, suffix) \
+  RECURRA_IN_ARRAY(lstm_backward, suffix)
+RECURRA_IN_ARRAYS(f32)
+RECURRA_IN_ARRAYS(f64)
+
+// A chain that is to be run, and what it is to be given.
+struct Call {
+  void (*chain)(int, const Sequences*, int64_t, void* const*);
+  int64_t level;
+  const Sequences* sequences;
+  int64_t weights;
+  void* const* places;
+};
+
+// Calls that do not depend on each other, at the same time where that pays; each also shares its rows.
+RECURRA_EXPORT void recurra_together(const Call* calls, int64_t count, int64_t threads) {
+  int64_t all = 0;
+  for (int64_t i = 0; i < count; ++i) all += multiplications(*calls[i].sequences, calls[i].weights);
+  int64_t parts = 1 + all / WORTH;
+  for (const int64_t most : {count, threads}) parts = parts < most ? parts : most;
+  in_parts(parts, [&](int64_t part) {
+    for (int64_t i = part; i < count; i += parts) {
+      calls[i].chain(static_cast<int>(calls[i].level), calls[i].sequences, calls[i].weights, calls[i].places);
+    }
+  });
+}

@@ -10,12 +10,18 @@
 // How many threads pay: one for each WORTH multiplications with the weights, and no more than there are rows.
 constexpr int64_t WORTH = 1 << 20;
 
+// Multiplications with the weights in all steps of all rows; `weights` of them a row and step.
+inline int64_t multiplications(const Sequences& s, int64_t weights) {
+  int64_t steps = 0;
+  for (int64_t t = 0; t < s.steps; ++t) steps += s.active[t];
+  return steps * weights;
+}
+
 // work(share) for shares of about equal sums of lengths, which make up all rows; `weights` multiplications a row and
 // step.
 template <typename Work>
 inline void in_shares(const Sequences& s, int64_t weights, const Work& work) {
-  int64_t steps = 0;
-  for (int64_t t = 0; t < s.steps; ++t) steps += s.active[t];
+  const int64_t steps = multiplications(s, 1);
   int64_t parts = 1 + steps * weights / WORTH;
   for (const int64_t most : std::initializer_list<int64_t>{s.threads, s.rows, MOST_THREADS}) {
     parts = parts < most ? parts : most;

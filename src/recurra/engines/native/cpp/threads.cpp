@@ -8,31 +8,40 @@
 #include <new>
 
 namespace {
-struct Pool {
-  std::mutex calls;  // held by the call that has the threads
-  std::mutex state;  // of all below
-  std::condition_variable begun, done;
-  int64_t threads = 0, next = 0, parts = 0, left = 0;
-  void (*work)(const void*, int64_t) = nullptr;
-  const void* what = nullptr;
+// A call: its parts, and how many are not done. It stands on the stack of the caller, who waits for all.
+struct Job {
+  void (*work)(const void*, int64_t);
+  const void* what;
+  int64_t parts, next, left;
+  Job* behind;  // in the list of those with parts that nobody has taken
+};
 
-  // Takes parts as long as there are any; `held` is locked before and after.
-  void take(std::unique_lock<std::mutex>& held) {
-    while (next < parts) {
-      const int64_t part = next++;
-      held.unlock();
-      work(what, part);
-      held.lock();
-      if (--left == 0) done.notify_one();
+struct Pool {
+  std::mutex state;  // of all below, and of the jobs
+  std::condition_variable begun, done;
+  int64_t threads = 0;
+  Job* jobs = nullptr;
+
+  // Does one part; `held` is locked before and after. The job may be gone then.
+  void take(Job* job, std::unique_lock<std::mutex>& held) {
+    const int64_t part = job->next++;
+    if (job->next == job->parts) {
+      Job** place = &jobs;
+      while (*place != job) place = &(*place)->behind;
+      *place = job->behind;
     }
+    held.unlock();
+    job->work(job->what, part);
+    held.lock();
+    if (--job->left == 0) done.notify_all();
   }
 
   static void* serve(void* pool) {
     Pool& own = *static_cast<Pool*>(pool);
     std::unique_lock<std::mutex> held(own.state);
     for (;;) {
-      own.begun.wait(held, [&own] { return own.next < own.parts; });
-      own.take(held);
+      own.begun.wait(held, [&own] { return own.jobs != nullptr; });
+      own.take(own.jobs, held);
     }
     return nullptr;
   }
@@ -46,14 +55,14 @@ struct Pool {
     }
   }
 
-  void run(int64_t count, void (*body)(const void*, int64_t), const void* with) {
+  void run(int64_t parts, void (*work)(const void*, int64_t), const void* what) {
     std::unique_lock<std::mutex> held(state);
-    grow(count - 1);
-    work = body, what = with;
-    next = 0, left = parts = count;
+    grow(parts - 1);
+    Job job{work, what, parts, 0, parts, jobs};
+    jobs = &job;
     begun.notify_all();
-    take(held);
-    done.wait(held, [this] { return left == 0; });
+    while (job.next < parts) take(&job, held);
+    done.wait(held, [&job] { return job.left == 0; });
   }
 };
 
@@ -78,11 +87,7 @@ Pool* the_pool() {
 void in_parts(int64_t parts, void (*work)(const void*, int64_t), const void* what) {
   if (parts > 1) {
     Pool* shared = the_pool();
-    if (shared != nullptr && shared->calls.try_lock()) {
-      shared->run(parts, work, what);
-      shared->calls.unlock();
-      return;
-    }
+    if (shared != nullptr) return shared->run(parts, work, what);
   }
   for (int64_t part = 0; part < parts; ++part) work(what, part);
 }

@@ -6,7 +6,8 @@
 constexpr int64_t MOST_THREADS = 64;
 
 // work(what, part) for each part from 0 to parts − 1, on the calling thread and up to parts − 1 others; returns when
-// all are done. A second call at the same time does its parts alone, one after the other.
+// all are done. Calls at the same time, from several threads or from inside a part, share the threads; each does those of
+// its parts that no thread has taken itself, so none waits for a thread to be free.
 void in_parts(int64_t parts, void (*work)(const void*, int64_t), const void* what);
 
 template <typename Work>
