@@ -65,8 +65,7 @@ class Arrangement(NamedTuple):
         read = (
             outputs[: len(after)] if self.before is None else outputs.index_select(0, self.before[first:] - self.rows)
         )
-        total = gradients.new_empty(gradients.shape[1], initial.shape[1])  # written in place: no autocast
-        return torch.mm(begin.t(), initial[:first], out=total).addmm_(after.t(), read)
+        return torch.addmm(begin.t() @ initial[:first], after.t(), read)  # not in place: autocast may be on
 
     def reversed(self, lengths: Tensor | None, steps: int) -> Arrangement:
         """The same steps, read in each row from the last to the first; lengths and steps as `arrange` had them."""
