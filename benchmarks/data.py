@@ -9,7 +9,8 @@ github.com/spro/practical-pytorch (data/names; about nine tenths of its lines), 
 github.com/multi30k/dataset (commit a3d2e0d26b56, data/task1/raw), Tatoeba's pairs from github.com/genimind/seq2seq
 (commit 4f3f8eb0adde, fra-eng.zip, split so that no sentence is on two sides), tiny_shakespeare from
 github.com/karpathy/char-rnn (data/tinyshakespeare), and the validation split of WikiText-2 from
-github.com/pytorch/examples (word_language_model/data/wikitext-2), compressed.
+github.com/pytorch/examples (word_language_model/data/wikitext-2), compressed; Japanese Vowels from
+github.com/sktime/sktime (commit 7bd7d1620c06, sktime/datasets/data/JapaneseVowels).
 """
 
 from __future__ import annotations
@@ -19,10 +20,15 @@ import hashlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from recurra.randomness import numpy_generator
 
 FILES = {
+    "JapaneseVowels/JapaneseVowels_TRAIN.ts": "68a430eabd919cc77f40b1f5f3bc0dcafacc1486bca9260785aeb7d262cc78cd",
+    "JapaneseVowels/JapaneseVowels_TEST.ts": "b3d41d6a0ca3bcad3afb9ca7d4365382aa51341e2e58bae2a574babdda5b9462",
     "multi30k_en_fr/train.en.gz": "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
     "multi30k_en_fr/train.fr.gz": "622e75069e9f4c577425c4f277116ce66e63a2401c0a2312d90073cb12379a3c",
     "multi30k_en_fr/val.en.gz": "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
@@ -99,3 +105,11 @@ def names_table(out: Path, seed: int = 0) -> tuple[Path, Path, Path]:
         with paths[-1].open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([["name", "language"], *part])
     return paths[0], paths[1], paths[2]
+
+
+def series_table(path: Path) -> dict[str, list[Any]]:
+    """Series [T, D] and their labels of a .ts file: a line holds the features, between colons, and the label."""
+    lines = path.read_text().split("@data\n")[1].split()
+    rows = [line.split(":") for line in lines]
+    series = [np.array([[float(number) for number in one.split(",")] for one in row[:-1]]).T for row in rows]
+    return {"input": series, "target": [row[-1] for row in rows]}

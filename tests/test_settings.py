@@ -103,6 +103,7 @@ def test_flat_keywords_reach_their_groups() -> None:
         ({"average_checkpoints": -1}, "average_checkpoints: -1 is below 0"),
         ({"average_checkpoints": 5, "average": 0.9}, "average_checkpoints: 5 and average 0.9 exclude each other"),
         ({"average_checkpoints": 5, "refit": True}, "refit: it makes no evaluations whose weights"),
+        ({"recompute": -1}, "recompute: -1 is below 0"),
         ({"dropout": 0.5}, "dropout: 0.5 acts between layers and there is one layer"),
     ],
 )

@@ -55,6 +55,7 @@ def test_no_option_stands_in_two_groups() -> None:
         (TranslatorSettings(attention="none", input_feeding=True), "input_feeding: attention none has nothing to feed"),
         (TranslatorSettings(dilation="1,2", num_layers=2), "dilation: it is 1,2, and translate has none"),
         (TranslateTrainingSettings(batch_tokens=-1), "batch_tokens: -1 is below 0"),
+        (TranslateTrainingSettings(recompute=8), "recompute: translate has none"),
         (TranslateTrainingSettings(batch_size=-1), "batch_size: -1 is below 1"),
         (TranslateOptions(beam=0), "beam: 0 is not in 1 to 1024; 1 searches greedily"),
         (TranslateOptions(teacher_forcing=1.1), "teacher_forcing: 1.1 is not in [0, 1]"),

@@ -12,6 +12,8 @@ import torch
 from recurra import __version__
 from recurra.cells import CELLS
 from recurra.engines import why_not
+from recurra.engines.costs import table
+from recurra.engines.native import instructions, why_absent
 from recurra.engines.selection import QUICK
 
 LIBRARIES = (
@@ -25,12 +27,14 @@ def report() -> dict[str, Any]:
     """Everything as one nested object of plain values.
 
     Returns:
-        versions; devices, each usable or with the reason; cpu; engines by cell; missing libraries with a command.
+        versions; devices, each usable or with the reason; cpu; the native engine; engines by cell; missing libraries
+        with a command.
     """
     return {
         "versions": versions(),
         "devices": devices(),
         "cpu": cpu(),
+        "native engine": native_engine(),
         "engines": engines(),
         "missing": missing(),
     }
@@ -77,13 +81,22 @@ def cpu() -> dict[str, Any]:
     }
 
 
+def native_engine() -> dict[str, str]:
+    """Whether the compiled library is here, with the instruction set that it uses; or what is missing and the mend."""
+    using = instructions()
+    if using is not None:
+        costs = table()
+        return {"usable": "yes", "instructions": using, "costs": costs.digest, "costs from": str(costs.source)}
+    return {"usable": "no", "why not": f"{why_absent()}; the other engines do its work, more slowly"}
+
+
 def engines() -> list[dict[str, str]]:
     """For each cell, the engines that run it, and why not the others."""
     found = []
     with torch.random.fork_rng(devices=[]):  # a new cell draws its weights, and the caller's generator stays as it was
         for name, cell in CELLS.items():
             reasons = why_not(cell(2, 2))
-            usable = ["loop", *(engine for engine in QUICK if engine not in reasons)]
+            usable = ["loop", *(engine for engine in (*QUICK, "native") if engine not in reasons)]
             why = "; ".join(f"{engine}: {reason}" for engine, reason in reasons.items())
             found.append({"cell": name, "usable": ", ".join(usable), "why not": why})
     return found

@@ -152,7 +152,9 @@ def check_lengths(lengths: Any, batch_size: int, steps: int, where: str) -> Tens
             f"expected integers of shape [{batch_size}], one a row"
         )
     checked: Tensor = lengths.to("cpu", torch.int64)
-    if batch_size:
+    if torch.compiler.is_compiling():  # a value that decides would end the trace
+        torch._assert_async(((checked >= 0) & (checked <= steps)).all(), f"{where}: lengths lie outside 0 to the steps")
+    elif batch_size:
         shortest, longest = (int(one) for one in checked.aminmax())
         if not 0 <= shortest <= longest <= steps:
             raise ShapeError(
@@ -163,7 +165,7 @@ def check_lengths(lengths: Any, batch_size: int, steps: int, where: str) -> Tens
 
 def reverse(values: Tensor, lengths: Tensor | None) -> Tensor:
     """[B, T, …] with each row backwards within its length; its own inverse on valid steps."""
-    if lengths is None or _all_full(lengths, values.shape[1]):
+    if lengths is None or all_full(lengths, values.shape[1]):
         return values.flip(1)
     return _take(values, lengths[:, None] - 1 - torch.arange(values.shape[1]))
 
@@ -180,8 +182,9 @@ def shift_right(values: Tensor, lengths: Tensor) -> Tensor:
     return _take(values, torch.arange(steps) - (steps - lengths)[:, None])
 
 
-def _all_full(lengths: Tensor, steps: int) -> bool:
-    return lengths.numel() == 0 or int(lengths.min()) == steps
+def all_full(lengths: Tensor, steps: int) -> bool:
+    """Whether every row is as long as the batch; False where a compiler traces, which reads no values."""
+    return lengths.numel() == 0 or (not torch.compiler.is_compiling() and int(lengths.min()) == steps)
 
 
 def _take(values: Tensor, index: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from recurra.data.long_form import check_one_row_each, sequences, with_inputs
 from recurra.data.pairs import describe_pairs, looks_paired
 from recurra.data.partition import FileRecord, Given, check_unchanged, read_labelled
 from recurra.data.tagged_description import describe_tagged, looks_tagged
+from recurra.engines.costs import in_use
 from recurra.errors import InputError, RecurraError, RunError, SettingsError, WorkError
 from recurra.files import make_folder, sha256
 from recurra.report.card import CardWords, write_card
@@ -427,6 +428,7 @@ def _finish(
         "device": str(task.device),
         "threads": task.settings.training.threads or torch.get_num_threads(),
         "processes": processes,
+        "engines": in_use(),
         "versions": {
             "recurra": VERSION,
             "torch": torch.__version__,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import recurra
+from recurra.engines.native import LEVELS
 from recurra.errors import DataError
 from recurra.settings.tasks import ClassifySettings
 
@@ -216,8 +217,11 @@ def test_doctor_tells_versions_devices_and_engines(call: Call) -> None:
     assert content["versions"]["recurra"] == recurra.__version__
     assert content["devices"][0]["device"] == "cpu"
     engines = {row["cell"]: row for row in content["engines"]}
-    assert engines["lstm"]["usable"] == "loop, fused"
-    assert engines["mingru"]["usable"] == "loop, scan"
+    native = content["native engine"]
+    assert (native["usable"] == "yes" and native["instructions"] in LEVELS) or "C++17 compiler" in native["why not"]
+    also = ", native" if native["usable"] == "yes" else ""
+    assert engines["lstm"]["usable"] == f"loop, fused{also}"
+    assert engines["mingru"]["usable"] == f"loop, scan{also}"
     assert engines["feedforward"]["why not"].startswith("fused: torch has no fused kernel")
     assert all("recurra[" in one["add it with"] for one in content["missing"])  # extras at most
     shown = call("doctor").out

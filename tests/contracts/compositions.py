@@ -27,6 +27,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "zoneout": (0.0, 0.3),
     "learned_state": (False, True),
     "engine": ("auto", "loop"),
+    "recompute": (0, 3),
     "dtype": (torch.float64, torch.float32),
 }
 
@@ -45,6 +46,8 @@ def legal(row: dict[str, Any]) -> bool:
         return False
     if mixed and row["bidirectional"] and row["residual"]:
         return False  # the layers give different sizes
+    if row["recompute"] and row["cell"] == "transformer" and row["bidirectional"]:
+        return False
     if row["variational"] and not row["dropout"]:
         return False
     plain = {name: values[0] for name, values in CHOICES.items()}

@@ -346,6 +346,7 @@ def test_a_run_of_another_task_cannot_be_started_from(run: LanguageRun, tmp_path
         ({"refit": True}, "refit: language models have none"),
         ({"bptt_length": 0, "bptt_varied": True}, "bptt_varied: the windows vary about bptt_length"),
         ({"unit": "byte", "lowercase": True}, "lowercase: bytes have no case"),
+        ({"recompute": 8}, "recompute: a language model has bptt_memory for it"),
         ({"bptt_memory": 1e-4}, "bptt_memory: 0.0001 MB are too little"),
     ],
 )

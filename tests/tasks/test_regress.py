@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 import recurra
@@ -46,6 +47,17 @@ def test_numbers_are_learned_from_texts_in_their_own_unit(tmp_path: Path) -> Non
     assert again.predict(["good good good", ""]) == run.predict(["good good good", ""])
     assert "rmse=" in repr(again) and "labels" not in again.describe()
     assert (run.path / "plots" / "scatter.png").exists() and "Regression" in (run.path / "report.html").read_text()
+
+
+def test_recomputation_trains_to_the_same_weights(tmp_path: Path) -> None:
+    def trained(recompute: int) -> Any:
+        options = QUICK | {"epochs": 2, "out": tmp_path / str(recompute), "recompute": recompute}
+        return recurra.train("regress", data=sums(60), **options)
+
+    plain, cut = trained(0), trained(2)
+    assert cut.model.body.encoder.recompute == 2
+    for one, other in zip(cut.model.parameters(), plain.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_series_and_vectors_are_regressed_too(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from recurra.memory import is_memory_fault
 COMMANDS = (
     "train:train_app", "compare:compare_app", "configuration:config", "evaluate:evaluate", "predict:predict",
     "generate:generate", "explain:explain", "certify:certify", "info:info", "runs:runs", "demo:demo", "lab:lab",
-    "doctor:doctor",
+    "doctor:doctor", "bench:bench",
 )  # fmt: skip
 """Where each command stands. It is imported when it is asked for, so that one does not wait for the others."""
 

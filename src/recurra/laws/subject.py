@@ -13,7 +13,8 @@ from typing import Any, get_args
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from recurra.engines import Zoneout, select_engine
+from recurra.engines import Zoneout, select_engine, why_not
+from recurra.engines.costs import native_may_win
 from recurra.errors import NotStreamable, RecurraError, ShapeError
 from recurra.laws.trees import Tree
 from recurra.nn import Recurrent
@@ -255,14 +256,18 @@ def engines_of(subject: Subject) -> Iterator[tuple[str, Callable[[], Subject]]]:
 
 
 def engine_now(subject: Subject) -> str:
-    """The engines that one shot runs on, as they were chosen; "its own" where no layer is one of recurra.nn."""
-    chosen = {
-        select_engine(layer.engine, one.cell, zoneout=Zoneout(one.zoneout, None) if one.zoneout else None)
-        for layer in subject.module.modules()
-        if isinstance(layer, Recurrent)
-        for directions in layer.stack()
-        for one in directions
-    }
+    """The engines that one shot runs on, as they were chosen; "its own" where no layer is one of recurra.nn.
+
+    The native one is among them where "auto" takes it for some shapes.
+    """
+    chosen: set[str] = set()
+    for layer in (part for part in subject.module.modules() if isinstance(part, Recurrent)):
+        for one in (one for directions in layer.stack() for one in directions):
+            zoneout = Zoneout(one.zoneout, None) if one.zoneout else None
+            chosen.add(select_engine(layer.engine, one.cell, zoneout=zoneout))
+            can = zoneout is None and not one.recurrent_dropout and "native" not in why_not(one.cell)
+            if layer.engine == "auto" and can and native_may_win(type(one.cell).__name__):
+                chosen.add("native")
     return ", ".join(sorted(chosen)) or "its own"
 
 

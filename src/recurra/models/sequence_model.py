@@ -41,7 +41,7 @@ class SequenceModel(nn.Module):
         pool_inputs: pool the inputs too, beside the outputs of the layers: what a word says by itself reaches the head.
         output_dropout: rate on the pooled vector.
         residual, dilation, attention_window, variational, recurrent_dropout, weight_dropout, zoneout, learned_state,
-            initialization, chrono_length: as in `recurra.nn.Recurrent`.
+            initialization, chrono_length, recompute: as in `recurra.nn.Recurrent`.
 
     Example:
         >>> model = SequenceModel("lstm", 10, 20, 5, num_layers=2)
@@ -71,6 +71,7 @@ class SequenceModel(nn.Module):
         learned_state: bool = False,
         initialization: Initialization = "orthogonal",
         chrono_length: int | None = None,
+        recompute: int = 0,
     ) -> None:
         super().__init__()
         if not 0 <= output_dropout < 1:
@@ -92,6 +93,7 @@ class SequenceModel(nn.Module):
             learned_state=learned_state,
             initialization=initialization,
             chrono_length=chrono_length,
+            recompute=recompute,
         )
         inputs = input_size if pool_inputs else 0
         self.pooling = make_pooling(pooling, self.encoder.output_size + inputs, self.encoder.joined, inputs)

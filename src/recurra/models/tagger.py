@@ -134,9 +134,13 @@ class Tagger(nn.Module):
             NotStreamable: the tagger is bidirectional.
         """
         self.check_streamable()
-        x = self.frontend(type(values)(*(part[:, None] for part in values)))[:, 0]
-        y, state = self.encoder.step(x, state)
+        y, state = self.encoder.step(self.vectors(values), state)
         return self.head(y), state
+
+    def vectors(self, values: Any) -> Tensor:
+        """Values of one token of each row, [B, …] → vectors [B, D]."""
+        found: Tensor = self.frontend(type(values)(*(part[:, None] for part in values)))[:, 0]
+        return found
 
     def kinds(self, logits: Tensor) -> tuple[Tensor, ...]:
         """The logits of each kind of tag, [B, T, size]."""

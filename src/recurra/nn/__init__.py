@@ -8,6 +8,7 @@ from recurra.nn.dropin import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from recurra.nn.frontends import TokenEmbedding, TokenNgrams, VectorInput
 from recurra.nn.initialization import initialize
 from recurra.nn.noise import Noise
+from recurra.nn.pool import Pool
 from recurra.nn.pooling import (
     AttentionPooling,
     JoinedPooling,
@@ -40,6 +41,7 @@ __all__ = [
     "MaxPooling",
     "MeanPooling",
     "Noise",
+    "Pool",
     "Pooling",
     "RNNCell",
     "Recurrent",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell, ProjectedCell
-from recurra.engines import Zoneout, run, run_both, step
+from recurra.engines import Zoneout, is_cut, run, run_both, step
 from recurra.engines.loop import mix
 from recurra.nn.dilation import at_rest, oldest, pushed, run_chains
 from recurra.nn.noise import DirectionNoise, dropout_mask, zoneout_mask
@@ -87,6 +87,7 @@ class Direction(nn.Module):
         resets: Tensor | None,
         noise: DirectionNoise,
         engine: EngineName,
+        recompute: int = 0,
     ) -> tuple[Tensor, State]:
         """Run along time.
 
@@ -96,13 +97,15 @@ class Direction(nn.Module):
             lengths, resets: in the order of x, whatever the direction.
             noise: masks in the order of x.
             engine: "auto", or the name of one.
+            recompute: steps of a block whose inside backward computes a second time; 0: it is kept.
         """
         held = noise.zoneout
         if self.backward:
             x = reverse(x, lengths)
             resets = None if resets is None else _reverse_resets(resets, lengths)
             held = None if held is None else map_state(lambda leaf: reverse(leaf, lengths), held)
-        along = partial(run, _with_dropped_weight(self.cell, noise.weight), engine=engine)
+        block = -(-recompute // self.dilation)  # of each chain's steps
+        along = partial(run, _with_dropped_weight(self.cell, noise.weight), engine=engine, recompute=block)
         if self.dilation > 1:
             along = partial(run_chains, along, dilation=self.dilation)
         outputs, final = along(
@@ -164,14 +167,17 @@ def run_directions(
     resets: Tensor | None,
     noise: tuple[DirectionNoise, ...],
     engine: EngineName,
+    recompute: int = 0,
     fresh: bool,
 ) -> tuple[Tensor, list[State]]:
     """A layer's one or two directions: outputs joined [B, T, directions · H], and the states at their ends.
 
     Args:
+        engine, recompute: as in `Direction.forward`.
         fresh: no state was given: both directions begin from their initial states.
     """
     plain = resets is None and not any(one.zoneout or one.dilation > 1 for one in directions)
+    plain = plain and not is_cut(directions[0].cell, x, recompute)  # the two read the blocks in different order
     if len(directions) == 2 and plain and noise[0].hidden is None:
         cells = [_with_dropped_weight(one.cell, masks.weight) for one, masks in zip(directions, noise, strict=True)]
         from_zeros = fresh and not directions[1].initial
@@ -182,7 +188,7 @@ def run_directions(
             return found[0], list(found[1])
     outputs, ends = [], []
     for one, begin, masks in zip(directions, states, noise, strict=True):
-        out, end = one(x, begin, lengths=lengths, resets=resets, noise=masks, engine=engine)
+        out, end = one(x, begin, lengths=lengths, resets=resets, noise=masks, engine=engine, recompute=recompute)
         outputs.append(out)
         ends.append(end)
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1), ends

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.errors import ShapeError
-from recurra.sequence import Padding, Sequence, check_lengths, shift_left, shift_right, valid_mask
+from recurra.sequence import Padding, Sequence, all_full, check_lengths, shift_left, shift_right, valid_mask
 
 Layout = Tensor | Sequence | PackedSequence
 
@@ -73,7 +73,7 @@ def enter(
     if lengths is None:
         return Entered(x, None, resets, lambda outputs: outputs)
     lengths = check_lengths(lengths, x.shape[0], x.shape[1], where)
-    if lengths.numel() == 0 or int(lengths.min()) == x.shape[1]:
+    if all_full(lengths, x.shape[1]):
         return Entered(x, None, resets, lambda outputs: outputs)
     leave: Callable[[Tensor], Layout] = lambda outputs: outputs  # noqa: E731
     if padding == "left":
@@ -88,7 +88,7 @@ def enter(
 
 def entered_zeros(values: Tensor, lengths: Tensor) -> Entered:
     """What a frontend made, [B, T, D] with zeros on padding, taken in as it is; lengths as in a Sequence."""
-    full = lengths.numel() == 0 or int(lengths.min()) == values.shape[1]
+    full = all_full(lengths, values.shape[1])
     return Entered(values, None if full else lengths, None, lambda outputs: outputs)
 
 

@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 from recurra.nn.padded import fits, run_padded
 from recurra.nn.stream import LayerSession
 from recurra.nn.torch_steps import CellSteps, TorchSteps
+from recurra.settings.names import StreamWeights
 from recurra.state import State
 
 
@@ -49,24 +50,27 @@ def as_torch(module: DropIn) -> nn.Module:
 
 
 class _Layer(DropIn):
-    def stream(self: Any, state: State | str | Path | None = None) -> LayerSession:
+    def stream(self: Any, state: State | str | Path | None = None, *, weights: StreamWeights = "exact") -> LayerSession:
         """A live sequence through this layer, with a state of its own.
 
         Args:
             state: to begin from: a session's `state`, or the path of one that a session saved; None: zeros.
+            weights: "exact", or "int8": of 8 bits with a scale a row, quicker and less exact.
 
         Raises:
             NotStreamable: the layer is bidirectional.
             InputError: in training, where dropout between layers would act.
             StateError: the file is missing, damaged or of another layer.
         """
-        return LayerSession(TorchSteps(self), state)
+        return LayerSession(TorchSteps(self), state, weights)
 
 
 class _Cell(DropIn):
-    def stream(self: Any, state: State | str | Path | None = None) -> LayerSession:
-        """A live sequence through this cell, with a state of its own; `state` is what to begin from, None: zeros."""
-        return LayerSession(CellSteps(self), state)
+    def stream(self: Any, state: State | str | Path | None = None, *, weights: StreamWeights = "exact") -> LayerSession:
+        """A live sequence through this cell, with a state of its own; `state` is what to begin from, None: zeros;
+        `weights` "int8" are of 8 bits with a scale a row, quicker and less exact.
+        """
+        return LayerSession(CellSteps(self), state, weights)
 
 
 class RNN(_Layer, nn.RNN):

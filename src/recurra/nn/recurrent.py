@@ -9,6 +9,8 @@ from typing import Any, Self, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from recurra.cells import Cell
+from recurra.engines import reads_all
 from recurra.engines.fused import flatten
 from recurra.errors import InputError, NotStreamable, SettingsError, ShapeError
 from recurra.nn.direction import Direction, run_directions
@@ -19,7 +21,7 @@ from recurra.nn.recurrent_steps import RecurrentSteps
 from recurra.nn.states import BidirectionalState, RecurrentState
 from recurra.nn.stream import LayerSession
 from recurra.sequence import Padding
-from recurra.settings.names import EngineName, Initialization, check_name
+from recurra.settings.names import EngineName, Initialization, StreamWeights, check_name
 from recurra.state import State, check_state, map_state
 
 
@@ -48,7 +50,9 @@ class Recurrent(nn.Module):
         learned_state: initial states are parameters.
         initialization: "orthogonal", "chrono" or "torch"; see `recurra.nn.initialize`.
         chrono_length: longest memory in steps, with "chrono".
-        engine: "auto", or "loop", "fused", "scan" or "attention" to insist.
+        engine: "auto", or "loop", "fused", "scan", "attention" or "native" to insist.
+        recompute: steps of a block of time whose inside is computed a second time in backward instead of being kept;
+            0: none. What is kept then are a layer's input and output, the states between blocks, and one block.
 
     Shapes:
         x [B, T, input_size] → outputs [B, T, output_size], which is hidden_size, or 2 · hidden_size where the last
@@ -56,7 +60,7 @@ class Recurrent(nn.Module):
 
     Raises:
         SettingsError: an unknown name, a rate outside [0, 1), or an option that would have no effect. In a mixed stack
-            dropouts, dilation, learned_state and chrono act in the layers that can have them, one at least.
+            dropouts, dilation, learned_state, chrono and recompute act in the layers that can have them, one at least.
 
     Example:
         >>> layer = Recurrent("gru", 64, 128, num_layers=2)
@@ -83,17 +87,19 @@ class Recurrent(nn.Module):
         initialization: Initialization = "orthogonal",
         chrono_length: int | None = None,
         engine: EngineName = "auto",
+        recompute: int = 0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         kinds = cell_kinds(cell, num_layers)
         num_layers = len(kinds)
-        _check(num_layers, dropout, variational, residual, engine)
+        _check(num_layers, dropout, variational, residual, engine, recompute)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.residual = bidirectional, residual
         self.dropout, self.variational = dropout, variational
         self.engine: EngineName = engine
+        self.recompute = recompute
         layers = make_layers(
             kinds,
             input_size,
@@ -113,6 +119,8 @@ class Recurrent(nn.Module):
             make={"device": device, "dtype": dtype},
         )
         self.layers = nn.ModuleList(nn.ModuleList(directions) for directions in layers)
+        if recompute:
+            _check_recompute([one.cell for directions in layers for one in directions])
         self.joined = len(layers[-1]) == 2
         self.output_size = sum(one.cell.output_size for one in layers[-1])
 
@@ -194,6 +202,7 @@ class Recurrent(nn.Module):
                 resets=begins,
                 noise=masks.directions,
                 engine=self.engine,
+                recompute=self.recompute,
                 fresh=fresh,
             )
             values = values + above if self.residual and number else above
@@ -248,20 +257,24 @@ class Recurrent(nn.Module):
             final.append(end)
         return x, RecurrentState(tuple(final))
 
-    def stream(self, state: RecurrentState | str | Path | None = None) -> LayerSession:
+    def stream(
+        self, state: RecurrentState | str | Path | None = None, *, weights: StreamWeights = "exact"
+    ) -> LayerSession:
         """A live sequence through these layers, with a state of its own: the quick way to step.
 
         Args:
             state: to begin from: as `forward`, `step` or another session gave it, or the path of one that a session
                 saved; None: the initial one.
+            weights: "exact", or "int8": of 8 bits with a scale a row, quicker and less exact.
 
         Raises:
             NotStreamable: the layers are bidirectional.
             InputError: in training, where dropouts would act.
+            SettingsError: weights of 8 bits cannot be had here.
             ShapeError: the state is not one of this layer.
             StateError: the file is missing, damaged or of another layer.
         """
-        return LayerSession(RecurrentSteps(self), state)
+        return LayerSession(RecurrentSteps(self), state, weights)
 
     def check_streamable(self) -> None:
         """Refuse what needs the whole sequence.
@@ -309,7 +322,7 @@ class Recurrent(nn.Module):
         )
 
 
-def _check(num_layers: int, dropout: float, variational: bool, residual: bool, engine: str) -> None:
+def _check(num_layers: int, dropout: float, variational: bool, residual: bool, engine: str, recompute: int) -> None:
     if not 0 <= dropout < 1:
         raise SettingsError(f"dropout: {dropout} is not in [0, 1)")
     if dropout and num_layers == 1:
@@ -322,6 +335,16 @@ def _check(num_layers: int, dropout: float, variational: bool, residual: bool, e
     if residual and num_layers == 1:
         raise SettingsError("residual: connections start at the second layer and there is one; give num_layers 2")
     check_name("engine", engine, get_args(EngineName))
+    if recompute < 0:
+        raise SettingsError(f"recompute: {recompute} is below 0; give the steps of a block, or 0 for none")
+
+
+def _check_recompute(cells: list[Cell]) -> None:
+    if all(reads_all(cell) for cell in cells):
+        raise SettingsError(
+            "recompute: a Transformer layer in both directions attends to all steps at once and cannot be cut into "
+            "blocks of them; leave recompute out, or give bidirectional=False"
+        )
 
 
 def _direction(module: nn.Module) -> Direction:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from recurra.engines import select_engine
+from recurra.engines.native import Layer, layer_of
 from recurra.engines.single import single_cell
 from recurra.errors import InputError
 from recurra.nn.dilation import oldest, pushed
 from recurra.nn.door import Entered
+from recurra.nn.quick_steps import STEPPED, QuickMoves, open_moves
 from recurra.nn.states import RecurrentState
 from recurra.state import State, owned
 
@@ -26,6 +29,8 @@ class RecurrentSteps:
         self.name, self.input_size = type(layer).__name__, layer.input_size
         self._stack = [directions[0] for directions in layer.stack()]
         self._silence = layer.silence()
+        self._moves: QuickMoves | None = None
+        self._tried = False  # to make `_moves`
 
     def check(self) -> None:
         """Refuse two directions, and dropouts in training."""
@@ -36,6 +41,20 @@ class RecurrentSteps:
                 "in evaluation (layer.step takes noise)"
             )
 
+    def native(self) -> list[Layer] | None:
+        """The layers as the native kernels take them; None where one has no kernel or another engine is asked for."""
+        found = []
+        for number, one in enumerate(self._stack):
+            layer = layer_of(one.cell, one.dilation, self.layer.residual and number > 0)
+            if layer is None or one.zoneout or self.layer.engine not in ("auto", "native"):
+                return None
+            found.append(layer)
+        return found
+
+    def noisy(self) -> bool:
+        """Whether a dropout acts in training."""
+        return self.layer.noisy()
+
     def like(self) -> Tensor:
         """A weight."""
         return next(self.layer.parameters())
@@ -45,7 +64,10 @@ class RecurrentSteps:
         return self.layer.initial_state(batch_size)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step: torch's cell function where it has one, else the cell's own step."""
+        """One step: the native kernels', or torch's cell function where it has one, or the cell's own step."""
+        moves = self._native_moves() if x.shape[0] <= STEPPED and not torch.is_grad_enabled() else None
+        if moves is not None and x.shape[0]:
+            return moves.step(x, state)
         final = []
         for number, (one, begin) in enumerate(zip(self._stack, state.layers, strict=True)):
             read = begin if one.dilation == 1 else oldest(begin)
@@ -63,3 +85,9 @@ class RecurrentSteps:
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Many steps by the layer's engine."""
         return self.layer.run(Entered(x, None, None, lambda outputs: outputs), state, self._silence)
+
+    def _native_moves(self) -> QuickMoves | None:
+        """Of the weights as they are now; None where the native kernels cannot."""
+        if not self._tried or (self._moves is not None and not self._moves.current()):
+            self._moves, self._tried = open_moves(self.native()), True
+        return self._moves

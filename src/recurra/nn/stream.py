@@ -1,14 +1,21 @@
-"""A live sequence through one layer: the state is in the session, never on the module."""
+"""A live sequence through one layer: the state is in the session, never on the module.
+
+Layers that the native kernels know go through `QuickSteps`, whose rows then hold the newest state; everything else, and
+whatever is not as the last step was, goes through the layer's own steps.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
 
+from recurra.engines.native import Layer
 from recurra.errors import InputError, ShapeError
+from recurra.nn.quick_steps import PUSHED, STEPPED, QuickSteps, narrowed, open_quick
+from recurra.settings.names import StreamWeights, check_name
 from recurra.state import State, batch_size, check_state, owned
 from recurra.state_file import load_state, save_state, weights_digest
 
@@ -35,6 +42,12 @@ class Steps(Protocol):
             NotStreamable, InputError
         """
 
+    def native(self) -> list[Layer] | None:
+        """The layers as the native kernels take them, weights as they are now; None where they cannot."""
+
+    def noisy(self) -> bool:
+        """Whether a dropout acts in training."""
+
     def like(self) -> Tensor:
         """A weight: inputs have its dtype and device."""
 
@@ -51,13 +64,17 @@ class Steps(Protocol):
 class LayerSession:
     """A live sequence, or a batch of them in step, through one layer.
 
-    Weights are read from the layer at each call, so later training is seen. Everything runs in inference mode, and
-    as in evaluation; a layer in training mode whose dropouts would act is refused. The layer's hooks are not called.
+    Later training is seen: the native kernels' copy of the weights is made anew as soon as torch has counted a write to
+    them; a write through `.data`, which it does not count, or another parameter in one's place, after `reset`. All runs
+    in inference mode, and as in evaluation; a layer in training mode whose dropouts would act is refused. The layer's
+    hooks are not called.
 
     Args:
         steps: the layer.
         state: to begin from: another session's `state`, or the path of one that a session saved; None: the layer's
             initial state.
+        weights: "exact", or "int8": weights of 8 bits with a scale a row, made of those of the layer, smaller and
+            quicker and less exact; states fit either.
 
     Example:
         >>> session = LSTM(64, 64).stream()
@@ -65,13 +82,18 @@ class LayerSession:
         >>> outputs = session.push(torch.randn(10, 64))  # ten more steps
     """
 
-    def __init__(self, steps: Steps, state: State | str | Path | None = None) -> None:
+    def __init__(self, steps: Steps, state: State | str | Path | None = None, weights: StreamWeights = "exact") -> None:
         steps.check()
-        self._steps = steps
+        check_name("weights", weights, get_args(StreamWeights))
+        self._steps, self._weights = steps, weights
+        if weights == "int8":
+            narrowed(steps.native(), steps.name)
         if isinstance(state, str | Path):
-            weights = weights_digest(steps.module)
-            state = load_state(state, like=steps.initial_state(1), weights=weights, name=f"this {steps.name}")
+            digest = weights_digest(steps.module)
+            state = load_state(state, like=steps.initial_state(1), weights=digest, name=f"this {steps.name}")
         self._state = state
+        self._quick: QuickSteps | None = None
+        self._held = False  # its rows hold the newest state; `_state` is a copy of it, or None
         self._batch_size = batch_size(state) if isinstance(state, tuple) else None
         if state is not None:
             check_state(state, steps.initial_state(self._batch_size or 0), f"{steps.name}.stream")
@@ -79,6 +101,9 @@ class LayerSession:
     @property
     def state(self) -> State | None:
         """The state after the last step, batch first; None before the first one, unless the session began from one."""
+        if self._state is None and self._held and self._quick is not None:
+            with torch.inference_mode():
+                self._state = self._quick.state(self._steps.initial_state(self._quick.rows))
         return self._state
 
     def step(self, x: Tensor) -> Tensor:
@@ -94,12 +119,22 @@ class LayerSession:
             ShapeError: x does not fit the layer, or has another batch size than before.
             InputError: the layer is in training and its dropouts would act.
         """
-        one = x.dim() == 1
+        if self._held and self._quick is not None:
+            y = self._quick.step(x)
+            if y is not None:
+                self._state = None
+                return y
+        one, given = x.dim() == 1, x
         with torch.inference_mode():
             x, state = self._enter(x, 1, "step", "[{D}] or [B, {D}]")
-            y, self._state = self._steps.step(x, state)
+            quick = self._hold(state, x.shape[0], STEPPED)
+            if quick is None:
+                y, self._state = self._steps.step(x, state)
+                self._held, y = False, y[0] if one else y
+            else:
+                y, self._state = quick.read(given), None
         self._batch_size = x.shape[0]
-        return y[0] if one else y
+        return y
 
     def push(self, chunk: Tensor) -> Tensor:
         """Several time steps: the same numbers as one `step` each.
@@ -119,19 +154,22 @@ class LayerSession:
             if x.shape[1] == 0:  # one step made and thrown away says how wide an output is
                 y, _ = self._steps.step(x.new_zeros(x.shape[0], x.shape[2]), state)
                 outputs, self._state = y[:, None][:, :0], state
+            elif (quick := self._hold(state, x.shape[0], PUSHED)) is not None:
+                outputs, self._state = quick.push(x), None
             else:
                 outputs, state = self._steps.run(x, state)
-                self._state = owned(state)
+                self._state, self._held = owned(state), False
         self._batch_size = x.shape[0]
         return outputs[0] if one else outputs
 
     def reset(self) -> None:
         """Begin a new sequence, from the layer's initial state; its batch size may be another."""
         self._state, self._batch_size = None, None
+        self._quick, self._held = None, False
 
     def fork(self) -> LayerSession:
         """A second session that goes on from here; neither changes the other."""
-        other = LayerSession(self._steps, self._state)  # a step makes a new state and never writes into the old one
+        other = LayerSession(self._steps, self.state, self._weights)  # no step writes into a state that was given out
         other._batch_size = self._batch_size
         return other
 
@@ -145,9 +183,9 @@ class LayerSession:
             InputError: no step was made yet, or the folder does not exist.
             WorkError: the disk is full or fails.
         """
-        if self._state is None:
+        if self.state is None:
             raise InputError(f"{self._steps.name} session, save: there is no state yet; make a step first")
-        save_state(path, self._state, weights=weights_digest(self._steps.module))
+        save_state(path, self.state, weights=weights_digest(self._steps.module))
 
     def _enter(self, x: Tensor, unbatched: int, where: str, expected: str) -> tuple[Tensor, State]:
         """x with a batch dimension, and the state before it."""
@@ -171,4 +209,22 @@ class LayerSession:
                 f"{steps.name} session, {where}: x has a batch of {x.shape[0]}, and this session began with "
                 f"{self._batch_size}; call reset() to begin anew, or open a session for each"
             )
-        return x, steps.initial_state(x.shape[0]) if self._state is None else self._state
+        return x, steps.initial_state(x.shape[0]) if self.state is None else self.state
+
+    def _hold(self, state: State, rows: int, most: int) -> QuickSteps | None:
+        """What steps natively from here, the state in its rows; None where nothing can, or there are too many rows."""
+        layers = self._steps.native()
+        if self._weights == "int8":
+            layers = narrowed(layers, self._steps.name)
+        elif rows > most:
+            return None
+        if self._quick is None or layers is None or not self._quick.of(layers, rows):
+            self._quick, self._held = open_quick(layers, self._steps.module, self._steps.noisy(), rows), False
+        if self._quick is not None and not self._held:
+            self._quick.write(state)
+            self._held = True
+        return self._quick
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: memory that is written to is not shared."""
+        return {**self.__dict__, "_state": self.state, "_quick": None, "_held": False}

@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import _VF, Tensor, nn
 
+from recurra.engines.native import Layer
 from recurra.engines.single import STATES, single
 from recurra.errors import InputError, NotStreamable
 from recurra.nn.states import RecurrentState
@@ -19,6 +20,7 @@ _SEQUENCES: dict[str, Callable[..., Any]] = {
     "LSTM": _VF.lstm,
     "GRU": _VF.gru,
 }
+_KINDS = {"RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru"}  # torch's kernel → the native
 _CELL_MODES = {nn.LSTMCell: "LSTM", nn.GRUCell: "GRU"}
 
 
@@ -36,11 +38,22 @@ class TorchSteps:
                 f"{self.name}(bidirectional=True): a bidirectional layer reads each sequence from its end too and "
                 "cannot go step by step; train with bidirectional=False to stream"
             )
-        if module.training and module.dropout and module.num_layers > 1:
+        if module.training and self.noisy():
             raise InputError(
                 f"{self.name}: it is in training mode and its dropout would act; call eval() first, a session runs as "
                 "in evaluation"
             )
+
+    def native(self) -> list[Layer] | None:
+        """The layers as the native kernels take them; None with projections, or where a weight is computed anew."""
+        if self.module.proj_size:
+            return None
+        found = [native_layer(self.module, self.module.mode, f"_l{n}") for n in range(self.module.num_layers)]
+        return None if None in found else cast(list[Layer], found)
+
+    def noisy(self) -> bool:
+        """Whether its dropout acts in training."""
+        return bool(self.module.dropout) and self.module.num_layers > 1
 
     def like(self) -> Tensor:
         """A weight."""
@@ -102,6 +115,15 @@ class CellSteps:
     def check(self) -> None:
         """A cell has one direction and no dropout."""
 
+    def native(self) -> list[Layer] | None:
+        """The cell as the native kernels take it; None where a weight is computed anew."""
+        found = native_layer(self.module, self.mode, "")
+        return None if found is None else [found]
+
+    def noisy(self) -> bool:
+        """Never."""
+        return False
+
     def like(self) -> Tensor:
         """A weight."""
         return self.module.weight_ih
@@ -124,3 +146,13 @@ class CellSteps:
             y, state = self.step(each, state)
             outputs.append(y)
         return torch.stack(outputs, 1), state
+
+
+def native_layer(module: nn.Module, mode: str, suffix: str) -> Layer | None:
+    """One layer of a torch module; None where its weights are not parameters: they may be others at each call."""
+    names = [f"{name}{suffix}" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    names = names if cast(Any, module).bias else names[:2]
+    if not all(name in module._parameters for name in names):
+        return None
+    weights = [module._parameters[name] for name in names]
+    return Layer(_KINDS[mode], *weights, *[None] * (4 - len(weights)))  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from recurra.data.table import Table
 from recurra.errors import DataError, InputError, RecurraError
 from recurra.metrics import ClassificationMetrics
 from recurra.run.rows_run import RowsRun
+from recurra.settings.names import StreamWeights
 from recurra.settings.tasks import ManyToOneSettings
 from recurra.streaming import Session, SessionState
 from recurra.tasks import Classify, ManyToOne
@@ -106,7 +107,7 @@ class TableRun(RowsRun):
         keys = {} if table is given else {self.settings.data.id: table.column(self.settings.data.id)}
         return in_kind_of(inputs, answers, keys)
 
-    def stream(self, state: SessionState | str | Path | None = None) -> Session:
+    def stream(self, state: SessionState | str | Path | None = None, *, weights: StreamWeights = "exact") -> Session:
         """A live sequence: `step(x)` a time step, `push(chunk)` several, or a piece of text; each answers.
 
         Every answer is that of `predict` on all input so far, save that max_length cuts nothing.
@@ -114,13 +115,16 @@ class TableRun(RowsRun):
         Args:
             state: to begin from: another session's `state`, or the path of one that a session saved; None: from the
                 beginning.
+            weights: "exact", or "int8": those of the layers of 8 bits with a scale a row, for a model of series;
+                quicker, and the answers are no longer those of `predict` to 1e-5.
 
         Raises:
             NotStreamable: the model is bidirectional, or reads single vectors.
+            SettingsError: weights of 8 bits cannot be had.
             StateError: the file is missing, damaged, or of another run.
             ShapeError: the state is not one of this run.
         """
-        return session_of(self._task, state, str(self.path))
+        return session_of(self._task, state, str(self.path), weights)
 
     def predict_rows(self, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
         """A dictionary fit for JSON for each row: label and probabilities, value, or error.

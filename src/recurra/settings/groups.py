@@ -281,6 +281,9 @@ class TrainingSettings:
     """Tokens (steps, with padding) a batch, in place of batch_size; 0: count sequences."""
     accumulate: int = 1
     """Batches whose gradients are added before one optimiser step."""
+    recompute: int = 0
+    """Steps of time a block whose inside backward computes anew instead of keeping it: long sequences in little memory,
+    with the same gradients, in a third more time; 0: none."""
     lr: float = 1e-3
     """Learning rate at its highest."""
     optimizer: Optimizer = "adamw"
@@ -334,8 +337,8 @@ class TrainingSettings:
         for name in ("epochs", "accumulate"):
             _require(getattr(self, name) >= 1, f"{name}: {getattr(self, name)} is below 1", found)
         for name in (
-            "max_steps", "max_time", "batch_tokens", "warmup_steps", "weight_decay", "clip_norm", "patience",
-            "average_checkpoints", "evaluate_every", "checkpoint_every", "seed", "threads",
+            "max_steps", "max_time", "batch_tokens", "recompute", "warmup_steps", "weight_decay", "clip_norm",
+            "patience", "average_checkpoints", "evaluate_every", "checkpoint_every", "seed", "threads",
         ):  # fmt: skip
             _require(getattr(self, name) >= 0, f"{name}: {getattr(self, name)} is below 0", found)
         _require(0 < self.lr < float("inf"), f"lr: {self.lr} is not a positive number", found)

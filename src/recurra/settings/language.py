@@ -92,6 +92,8 @@ class LanguageTrainingSettings(TrainingSettings):
             found.append("batch_size: a language model carries a state along each row, so it cannot be auto")
         if self.batch_tokens:
             found.append("batch_tokens: a language model reads batch_size rows of bptt_length symbols; leave it at 0")
+        if self.recompute:
+            found.append("recompute: a language model has bptt_memory for it; leave it at 0")
         if self.refit:
             found.append("refit: language models have none; give a smaller --valid")
         return found

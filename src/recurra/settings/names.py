@@ -13,7 +13,8 @@ CellName = Literal[
     "lstm_layernorm", "gru_layernorm", "lstm_peephole", "lstm_projection", "lstm_coupled", "slstm",
     "indrnn", "mingru", "minlstm", "transformer",
 ]  # fmt: skip
-EngineName = Literal["auto", "loop", "fused", "scan", "attention"]
+EngineName = Literal["auto", "loop", "fused", "scan", "attention", "native"]
+StreamWeights = Literal["exact", "int8"]
 Initialization = Literal["orthogonal", "chrono", "torch"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 AttentionName = Literal["additive", "dot", "general", "concat"]

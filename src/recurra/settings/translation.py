@@ -264,6 +264,8 @@ class TranslateTrainingSettings(TrainingSettings):
         found = TrainingSettings.problems(counted)
         if self.batch_tokens < 0:
             found.append(f"batch_tokens: {self.batch_tokens} is below 0")
+        if self.recompute:
+            found.append("recompute: translate has none, as its sequences are short; leave it at 0")
         return found
 
     @property

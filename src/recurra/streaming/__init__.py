@@ -1,6 +1,7 @@
 """Live sequences through a whole pipeline: raw input in, answers out, all that they depend on in one state."""
 
-from recurra.streaming.pipeline import Decoding, Model, Pipeline, Preprocessing
+from recurra.streaming.pipeline import Decoding, Model, Pipeline, Preprocessing, Quick
+from recurra.streaming.quick import QuickSeries
 from recurra.streaming.series import SeriesPreprocessing, SeriesStreamState
 from recurra.streaming.session import Session, SessionState
 from recurra.streaming.symbols import SymbolPreprocessing, SymbolStreamState
@@ -14,6 +15,8 @@ __all__ = [
     "Model",
     "Pipeline",
     "Preprocessing",
+    "Quick",
+    "QuickSeries",
     "SeriesPreprocessing",
     "SeriesStreamState",
     "Session",

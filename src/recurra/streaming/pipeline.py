@@ -93,11 +93,31 @@ class Decoding(Protocol):
         """
 
 
+class Quick(Protocol):
+    """The three parts in one: the same answers, quicker. It holds a state while it steps."""
+
+    def fits(self) -> bool:
+        """Whether the model is as it was when this was made."""
+
+    def step(self, x: Any) -> Any:
+        """The answer after one step of input; None, and nothing done, where the three parts must look at it."""
+
+    def run(self, x: Sequence) -> Any:
+        """The answer after many steps as the preprocessing made them; None, and nothing done, as `step`."""
+
+    def write(self, state: State) -> None:
+        """Go on from a state of the model."""
+
+    def state(self, like: State) -> State:
+        """A copy of the model's state, in the structure of another."""
+
+
 class Pipeline(NamedTuple):
     """What a session runs.
 
     name: for messages, such as the run's path; weights: the digest of all that the states belong to, asked for when one
-    is saved or read.
+    is saved or read; quick: makes what steps quicker, or None where nothing does; only for a preprocessing and a
+    decoding without a state.
     """
 
     preprocessing: Preprocessing
@@ -105,3 +125,4 @@ class Pipeline(NamedTuple):
     decoding: Decoding
     name: str
     weights: Callable[[], str]
+    quick: Callable[[], Quick | None] = lambda: None

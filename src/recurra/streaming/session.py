@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from recurra.sequence import Sequence
 from recurra.state import State, check_state, owned
 from recurra.state_file import load_state, save_state
-from recurra.streaming.pipeline import Pipeline
+from recurra.streaming.pipeline import Pipeline, Quick
 
 
 class SessionState(NamedTuple):
@@ -45,23 +46,33 @@ class Session:
     def __init__(self, pipeline: Pipeline, state: SessionState | str | Path | None = None) -> None:
         pipeline.model.check()
         self._pipeline = pipeline
+        self._state: SessionState | None  # the newest, or None while `_quick` holds it
+        self._held: SessionState | None  # from which `_quick` went on, or None where it holds nothing
+        self._stepped: int  # steps since then
+        self._quick: Quick | None
+        self._tried: bool  # whether `_quick` was asked for
         initial = self._initial_state()
         if isinstance(state, str | Path):
             begin: SessionState = load_state(state, like=initial, weights=pipeline.weights(), name=pipeline.name)
         else:
             begin = initial if state is None else state
         check_state(begin, initial, f"{pipeline.name}, stream")
-        self._state = begin
+        self._go_on(begin)
 
     @property
     def state(self) -> SessionState:
         """All that later answers depend on; it goes into another session of the same model."""
+        if self._state is None:
+            assert self._held is not None and self._quick is not None
+            with torch.inference_mode():
+                model = self._quick.state(self._held.model)
+                self._state = self._held._replace(model=model, steps=self._held.steps + self._stepped)
         return self._state
 
     @property
     def steps(self) -> int:
         """Steps that the model has read; what is held back is not counted."""
-        return int(self._state.steps)
+        return int(self.state.steps)
 
     def step(self, x: Any) -> Any:
         """One step of input; what was held back before it is taken as ended.
@@ -75,10 +86,18 @@ class Session:
         Raises:
             DataError: it cannot be read.
         """
+        if self._held is not None and self._quick is not None:
+            answer = self._quick.step(x)
+            if answer is not None:
+                self._state, self._stepped = None, self._stepped + 1
+                return answer
+        answer = self._quickly(lambda quick: quick.step(x), 1)
+        if answer is not None:
+            return answer
         preprocessing, model, decoding = self._parts()
         with torch.inference_mode():
-            rest, prepared = preprocessing.rest(self._state.preprocessing)
-            _, hidden, decoded, steps = self._state
+            _, hidden, decoded, steps = state = self.state
+            rest, prepared = preprocessing.rest(state.preprocessing)
             if rest is not None:
                 outputs, hidden = model.run(rest, hidden)
                 _, decoded = decoding.run(outputs, _steps_of(rest), decoded)
@@ -86,7 +105,7 @@ class Session:
             values, prepared = preprocessing.step(x, prepared)
             outputs, hidden = model.step(values, hidden)
             answer, decoded = decoding.step(outputs, decoded)
-            self._state = SessionState(prepared, owned(hidden), decoded, steps + 1)
+            self._now(SessionState(prepared, owned(hidden), decoded, steps + 1))
         return answer
 
     def push(self, chunk: Any) -> Any:
@@ -103,32 +122,38 @@ class Session:
         """
         preprocessing, model, decoding = self._parts()
         with torch.inference_mode():
-            x, prepared = preprocessing.run(chunk, self._state.preprocessing)
-            outputs, hidden = model.run(x, self._state.model)
+            state = self.state
+            x, prepared = preprocessing.run(chunk, state.preprocessing)
+            if x is not None:
+                answer = self._quickly(lambda quick: quick.run(x), _steps_of(x))
+                if answer is not None:
+                    return answer
+            outputs, hidden = model.run(x, state.model)
             read = _steps_of(x)
-            answer, decoded = decoding.run(outputs, read, self._state.decoding)
+            answer, decoded = decoding.run(outputs, read, state.decoding)
             rest, _ = preprocessing.rest(prepared)
             if rest is not None:
                 outputs, _ = model.run(rest, hidden)
                 answer, _ = decoding.run(outputs, _steps_of(rest), decoded)
-            self._state = SessionState(prepared, owned(hidden), decoded, self._state.steps + read)
+            self._now(SessionState(prepared, owned(hidden), decoded, state.steps + read))
         return answer
 
     def answer(self) -> Any:
         """The answer to all input so far, as if it ended here; it may go on all the same."""
         preprocessing, model, decoding = self._parts()
         with torch.inference_mode():
-            rest, _ = preprocessing.rest(self._state.preprocessing)
-            outputs, _ = model.run(rest, self._state.model)
-            return decoding.run(outputs, _steps_of(rest), self._state.decoding)[0]
+            state = self.state
+            rest, _ = preprocessing.rest(state.preprocessing)
+            outputs, _ = model.run(rest, state.model)
+            return decoding.run(outputs, _steps_of(rest), state.decoding)[0]
 
     def reset(self) -> None:
         """Begin a new sequence."""
-        self._state = self._initial_state()
+        self._go_on(self._initial_state())
 
     def fork(self) -> Session:
         """A second session that goes on from here; neither changes the other."""
-        return Session(self._pipeline, self._state)  # a step makes a new state and never writes into the old one
+        return Session(self._pipeline, self.state)  # no step writes into a state that was given out
 
     def save(self, path: str | Path) -> None:
         """Keep the state in a file, from which a session in another process goes on, bit-equal.
@@ -140,7 +165,47 @@ class Session:
             InputError: the folder does not exist.
             WorkError: the disk is full or fails.
         """
-        save_state(path, self._state, weights=self._pipeline.weights())
+        save_state(path, self.state, weights=self._pipeline.weights())
+
+    def _go_on(self, state: SessionState) -> None:
+        """From a state, with the model as it is now."""
+        self._now(state)
+        self._quick, self._tried = None, False
+
+    def _now(self, state: SessionState) -> None:
+        """This is the newest state."""
+        self._state, self._held, self._stepped = state, None, 0
+
+    def _quickly(self, read: Callable[[Quick], Any], steps: int) -> Any:
+        """What `_quick` makes of the next steps; None where it makes nothing of them, or there is none."""
+        while (quick := self._hold()) is not None:
+            answer = read(quick)
+            if answer is not None:
+                self._state, self._stepped = None, self._stepped + steps
+                return answer
+            if quick.fits():
+                return None  # it is the input: the parts say what it is
+            self._go_on(self.state)
+        return None
+
+    def _hold(self) -> Quick | None:
+        """What makes single steps quicker, with the state in it; None where nothing does."""
+        if self._held is None:
+            state = self.state
+            if self._quick is not None and not self._quick.fits():
+                self._go_on(state)
+            if not self._tried:
+                self._quick, self._tried = self._pipeline.quick(), True
+            if self._quick is None:
+                return None
+            self._quick.write(state.model)
+            self._held = state
+        return self._quick
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: memory that is written to is not shared."""
+        copied = {"_state": self.state, "_quick": None, "_tried": False, "_held": None, "_stepped": 0}
+        return {"_pipeline": self._pipeline, **copied}
 
     def _initial_state(self) -> SessionState:
         preprocessing, model, decoding, *_ = self._pipeline

@@ -43,6 +43,7 @@ def build_model(settings: ManyToOneSettings, features: Features, output_size: in
         recurrent_dropout=model.recurrent_dropout,
         weight_dropout=model.weight_dropout,
         zoneout=model.zoneout,
+        recompute=settings.training.recompute,
     )
     return Classifier(frontend, body)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+import math
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from recurra.tasks.many_to_one import Criterion, ManyToOne
 
 MULTILABEL_METRICS = {"micro_f1": True, "hamming_accuracy": True}
 LABELS_SHOWN = 5  # in a notebook
+FEW = 16  # labels up to which plain floats are quicker than a tensor
 
 
 class Prediction(NamedTuple):
@@ -190,6 +192,16 @@ class Classify(ManyToOne):
             Prediction(tuple(label) if isinstance(label, list) else label, dict(zip(names, row, strict=True)))
             for label, row in rows
         ]
+
+    def decode_one(self, outputs: list[float]) -> Prediction:
+        """Logits of one sequence as its label and probabilities."""
+        names, highest = self.targets.names, max(outputs)
+        if self.targets.several or len(outputs) > FEW:
+            return cast(Prediction, super().decode_one(outputs))
+        shares = [math.exp(logit - highest) for logit in outputs]
+        total = sum(shares)
+        probabilities = [share / total for share in shares]
+        return Prediction(names[outputs.index(highest)], dict(zip(names, probabilities, strict=True)))
 
     def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
         """label and probabilities of each row."""

@@ -213,6 +213,10 @@ class ManyToOne(Task):
     def decode(self, outputs: Tensor) -> list[Any]:
         """Outputs [N, O] as N predictions."""
 
+    def decode_one(self, outputs: list[float]) -> Any:
+        """The outputs of one sequence as its prediction: `decode` without what a tensor costs, to the last bits."""
+        return self.decode(torch.tensor([outputs]))[0]
+
     @abstractmethod
     def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
         """Outputs [N, O] as plain values fit for JSON, with no more digits than mean something."""

@@ -115,6 +115,10 @@ class Regress(ManyToOne):
         """Outputs [N, 1] as numbers in the target's unit."""
         return [Estimate(value) for value in self.values(outputs).tolist()]
 
+    def decode_one(self, outputs: list[float]) -> Estimate:
+        """The output of one sequence as a number in the target's unit."""
+        return Estimate(outputs[0] * self.targets.std + self.targets.mean)
+
     def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
         """value of each row, with seven digits: what a row's neighbours in the batch change lies beyond them."""
         return [{"value": float(f"{value:.7g}")} for value in self.values(outputs).tolist()]

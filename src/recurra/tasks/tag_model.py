@@ -51,5 +51,6 @@ def build_tagger(settings: TagSettings, features: TokenFeatures, sizes: Sequence
         recurrent_dropout=model.recurrent_dropout,
         weight_dropout=model.weight_dropout,
         zoneout=model.zoneout,
+        recompute=settings.training.recompute,
     )
     return Tagger(frontend, encoder, sizes, settings.tag.output_dropout, settings.tag.crf)

@@ -11,6 +11,7 @@ from torch import Tensor
 from recurra.errors import InputError, NotStreamable
 from recurra.models import Tagger
 from recurra.nn import RecurrentState
+from recurra.nn.recurrent_steps import RecurrentSteps
 from recurra.sequence import Sequence
 from recurra.state import map_state
 from recurra.streaming import Pipeline, Session, SessionState, TokenPreprocessing
@@ -25,7 +26,7 @@ class TaggerSteps:
 
     def __init__(self, model: Tagger) -> None:
         model.encoder.check_streamable()
-        self.model = model
+        self.model, self._encoder = model, RecurrentSteps(model.encoder)
 
     def check(self) -> None:
         """Refuse a model in training mode.
@@ -43,8 +44,9 @@ class TaggerSteps:
     def step(self, values: Any, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """The values of one token → logits [1, 1, Σ sizes], and the next state."""
         device = self.model.head.weight.device
-        logits, state = self.model.step(map_state(lambda leaf: leaf.to(device), values), state)
-        return logits[:, None], state
+        x = self.model.vectors(map_state(lambda leaf: leaf.to(device), values))
+        y, state = self._encoder.step(x, state)
+        return self.model.head(y)[:, None], state
 
     def run(self, x: Sequence | None, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """Many tokens, or None → logits [1, T, Σ sizes], and the state after them."""

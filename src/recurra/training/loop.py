@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra.engines.costs import in_use
 from recurra.errors import DataError, RunError, SettingsError, WorkError
 from recurra.files import make_folder, write_whole
 from recurra.memory import memory_faults_named
@@ -469,6 +470,7 @@ class Training:
             "device": kind,
             "threads": torch.get_num_threads(),
             "processes": self.processes.count,
+            **{f"engines, {name}": value for name, value in in_use().items()},
         }
 
     def _non_finite_weight(self) -> str:
@@ -545,7 +547,8 @@ def _check_alike(kind: str, tensors: dict[str, Tensor], expected: dict[str, Tens
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    before = {"processes": 1} | before  # older checkpoints do not say it
+    # older checkpoints do not say it, and were made before "auto" took the native engine
+    before = {"processes": 1, "engines, costs": "none", "engines, native": "none"} | before
     return [
         f"{name} was {before.get(name)} and is now {now[name]}: the last bits may differ from a training never stopped"
         for name in now

@@ -1,0 +1,102 @@
+// The chain of a GRU: r, z = σ(a + U·h), n = tanh(a_n + r ∘ (U_n·h + c_n)), h' = n + z ∘ (h − n).
+
+template <typename T, bool halved>
+struct GRURows {
+  int64_t H;
+  const T *inputs, *packed, *before;  // of this step: [rows, 3·H], a block of weights, the hidden states before it
+  T *after, *kept;                    // the hidden states after it; r, z, n and U_n·h + c_n [rows, 4·H], or null
+  int64_t unit;                       // the block's first unit
+
+  template <int R>
+  RECURRA_APART void rows(int64_t first) const {
+    constexpr int64_t lanes = Width<T>::lanes;
+    Lanes<T> sums[R][1][3];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int gate = 0; gate < 3; ++gate) sums[r][0][gate] = load(packed + gate * lanes);
+    }
+    add_in_order<R, 1, 3, halved, T>(before + first * H, H, packed + 3 * lanes, 0, H, sums);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) gates(first + r, sums[r][0]);
+  }
+
+  void gates(int64_t row, const Lanes<T> (&sums)[3]) const {
+    const int64_t wide = H - unit;
+    const T* input = inputs + row * 3 * H + unit;
+    const Lanes<T> r = sigmoid(load(input, wide) + sums[0]);
+    const Lanes<T> z = sigmoid(load(input + H, wide) + sums[1]);
+    const Lanes<T> n = hyperbolic_tangent(load(input + 2 * H, wide) + r * sums[2]);
+    const Lanes<T> h = load(before + row * H + unit, wide);
+    store(after + row * H + unit, n + z * (h - n), wide);
+    if (kept != nullptr) {
+      T* keep = kept + row * 4 * H + unit;
+      store(keep, r, wide);
+      store(keep + H, z, wide);
+      store(keep + 2 * H, n, wide);
+      store(keep + 3 * H, sums[2], wide);
+    }
+  }
+};
+
+template <typename T>
+void gru_forward(const Sequences& s, Share share, const T* inputs, const T* packed, const T* hidden, T* outputs,
+                 T* ends, T* kept) {
+  constexpr int64_t lanes = Width<T>::lanes;
+  const int64_t H = s.hidden_size;
+  keep_ends(hidden, ends, share.first, share.last, H);
+  const T* before = hidden;
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const int64_t active = s.active[t], last = last_of(s, share, t);
+    if (last == share.first) break;
+    for_weights<T>(s.halved, [&](auto halved) {
+      const T* block = packed;
+      for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + words_of<halved.value>(H)) * 3 * lanes) {
+        const GRURows<T, halved.value> rows{H, inputs, block, before, outputs, kept, unit};
+        in_tiles<tallest<3>()>(rows, share.first, last);
+      }
+    });
+    keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
+    before = outputs;
+    inputs += active * 3 * H;
+    outputs += active * H;
+    if (kept != nullptr) kept += active * 4 * H;
+  }
+}
+
+// From the gradients of outputs [N, H] and ends [rows, H] to those of W·x + b and of U·h + c, both [N, 3·H]; `carried`
+// holds the gradients of the ends at first and of the initial states at last.
+template <typename T>
+void gru_backward(const Sequences& s, Share share, const T* packed, const T* hidden, const T* outputs, const T* kept,
+                  const T* given, T* carried, T* to_inputs, T* to_products) {
+  constexpr int64_t lanes = Width<T>::lanes;
+  const int64_t H = s.hidden_size;
+  int64_t start = 0;
+  for (int64_t t = 0; t < s.steps; ++t) start += s.active[t];
+  for (int64_t t = s.steps - 1; t >= 0; --t) {
+    const int64_t last = last_of(s, share, t);
+    start -= s.active[t];
+    const T* before = t == 0 ? hidden : outputs + (start - s.active[t - 1]) * H;
+    for (int64_t row = share.first; row < last; ++row) {
+      const int64_t at = start + row;
+      for (int64_t unit = 0; unit < H; unit += lanes) {
+        const int64_t wide = H - unit < lanes ? H - unit : lanes;
+        const T* keep = kept + at * 4 * H + unit;
+        const Lanes<T> r = load(keep, wide), z = load(keep + H, wide), n = load(keep + 2 * H, wide);
+        const Lanes<T> product = load(keep + 3 * H, wide), h = load(before + row * H + unit, wide);
+        const Lanes<T> d = load(carried + row * H + unit, wide) + load(given + at * H + unit, wide);
+        const Lanes<T> dn = d * (1 - z) * (1 - n * n), dz = d * (h - n) * z * (1 - z);
+        const Lanes<T> dr = dn * product * r * (1 - r);
+        T *input = to_inputs + at * 3 * H + unit, *of_product = to_products + at * 3 * H + unit;
+        store(input, dr, wide);
+        store(input + H, dz, wide);
+        store(input + 2 * H, dn, wide);
+        store(of_product, dr, wide);
+        store(of_product + H, dz, wide);
+        store(of_product + 2 * H, dn * r, wide);
+        store(carried + row * H + unit, d * z, wide);
+      }
+    }
+    add_columns(s, to_products + start * 3 * H, packed, carried, share.first, last, 3 * H, H);
+  }
+}

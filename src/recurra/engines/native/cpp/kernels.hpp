@@ -1,0 +1,51 @@
+// What a unit offers: every kernel for both number types, compiled for one kind of processor.
+#pragma once
+
+#include <cstdint>
+
+#include "chains.hpp"
+#include "plan.hpp"
+
+// Rows sorted by length, longest first, their steps one after the other: step t holds the first active[t] rows, and
+// N = Σ active[t]. Every pointer is to numbers without gaps. threads: as many may work on them. read_size: of the hidden
+// state where it is another than hidden_size. halved: the matrices are of bfloat16, the rest is float.
+struct Sequences {
+  int64_t rows, steps, hidden_size;
+  const int64_t* active;
+  int64_t threads, read_size, halved;
+};
+
+// The rows first … last − 1 of the sequences: what one call of a kernel computes. Kernels get pointers to all rows.
+struct Share {
+  int64_t first, last;
+};
+
+// A chain of chains.hpp, its pointers in an array.
+using Chain = void (*)(const Sequences&, Share, void* const*);
+
+template <typename T>
+struct Kernels {
+  int64_t lanes;
+  void (*pack_gates)(bool, const void*, const T*, int64_t, int64_t, int64_t, T*);
+  void (*pack_columns)(bool, const void*, int64_t, int64_t, T*);
+  void (*gru_forward)(const Sequences&, Share, const T*, const T*, const T*, T*, T*, T*);
+  void (*gru_backward)(const Sequences&, Share, const T*, const T*, const T*, const T*, const T*, T*, T*, T*);
+  void (*lstm_forward)(const Sequences&, Share, const T*, const T*, const T*, T*, T*, T*, T*);
+  void (*lstm_backward)(const Sequences&, Share, const T*, const T*, const T*, const T*, T*, T*, T*);
+  void (*pack_layer)(int64_t, const T*, const T*, const T*, const T*, int64_t, int64_t, T*);
+  void (*step_rows)(const Plan*, int64_t, const int64_t*, T*, const T*, T*);
+  void (*step_along)(const Plan*, int64_t, int64_t, T*, const T*, T*);
+  int (*step_scaled)(const Plan*, T*, const double*, T*);
+  void (*pack_rows)(bool, const void*, int64_t, int64_t, T*);
+#define RECURRA_CHAIN(name) Chain name;
+  RECURRA_CHAINS(RECURRA_CHAIN)
+#undef RECURRA_CHAIN
+};
+
+struct Unit {
+  Kernels<float> single;
+  Kernels<double> twice;
+  void (*pack_narrow)(int64_t, const float*, const float*, const float*, const float*, int64_t, int64_t, void*);
+};
+
+extern const Unit portable_unit, avx2_unit, avx512_unit;

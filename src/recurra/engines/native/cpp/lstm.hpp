@@ -1,0 +1,106 @@
+// The chain of an LSTM: i, f, g, o = σ, σ, tanh, σ(a + U·h), c' = f ∘ c + i ∘ g, h' = o ∘ tanh(c').
+
+template <typename T, bool halved>
+struct LSTMRows {
+  int64_t H;
+  const T *inputs, *packed, *before;  // of this step: [rows, 4·H], a block of weights, the hidden states before it
+  T *after, *cells, *kept;            // hidden states after it; cells [rows, H], in place; i, f, g, o, c' [rows, 5·H]
+  int64_t unit;                       // the block's first unit
+
+  template <int R>
+  RECURRA_APART void rows(int64_t first) const {
+    constexpr int64_t lanes = Width<T>::lanes;
+    Lanes<T> sums[R][1][4];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int gate = 0; gate < 4; ++gate) sums[r][0][gate] = load(packed + gate * lanes);
+    }
+    add_in_order<R, 1, 4, halved, T>(before + first * H, H, packed + 4 * lanes, 0, H, sums);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) gates(first + r, sums[r][0]);
+  }
+
+  void gates(int64_t row, const Lanes<T> (&sums)[4]) const {
+    const int64_t wide = H - unit;
+    const T* input = inputs + row * 4 * H + unit;
+    const Lanes<T> i = sigmoid(load(input, wide) + sums[0]);
+    const Lanes<T> f = sigmoid(load(input + H, wide) + sums[1]);
+    const Lanes<T> g = hyperbolic_tangent(load(input + 2 * H, wide) + sums[2]);
+    const Lanes<T> o = sigmoid(load(input + 3 * H, wide) + sums[3]);
+    T* place = cells + row * H + unit;
+    const Lanes<T> cell = f * load(place, wide) + i * g;
+    store(place, cell, wide);
+    store(after + row * H + unit, o * hyperbolic_tangent(cell), wide);
+    if (kept != nullptr) {
+      T* keep = kept + row * 5 * H + unit;
+      store(keep, i, wide);
+      store(keep + H, f, wide);
+      store(keep + 2 * H, g, wide);
+      store(keep + 3 * H, o, wide);
+      store(keep + 4 * H, cell, wide);
+    }
+  }
+};
+
+// `cells` holds the cells before the first step at first, and those of the ends at last.
+template <typename T>
+void lstm_forward(const Sequences& s, Share share, const T* inputs, const T* packed, const T* hidden, T* cells,
+                  T* outputs, T* ends, T* kept) {
+  constexpr int64_t lanes = Width<T>::lanes;
+  const int64_t H = s.hidden_size;
+  keep_ends(hidden, ends, share.first, share.last, H);
+  const T* before = hidden;
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const int64_t active = s.active[t], last = last_of(s, share, t);
+    if (last == share.first) break;
+    for_weights<T>(s.halved, [&](auto halved) {
+      const T* block = packed;
+      for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + words_of<halved.value>(H)) * 4 * lanes) {
+        const LSTMRows<T, halved.value> rows{H, inputs, block, before, outputs, cells, kept, unit};
+        in_tiles<tallest<4>()>(rows, share.first, last);
+      }
+    });
+    keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
+    before = outputs;
+    inputs += active * 4 * H;
+    outputs += active * H;
+    if (kept != nullptr) kept += active * 5 * H;
+  }
+}
+
+// As gru_backward; the two gradients of the gates are one, [N, 4·H].
+template <typename T>
+void lstm_backward(const Sequences& s, Share share, const T* packed, const T* cells, const T* kept, const T* given,
+                   T* carried, T* carried_cells, T* to_inputs) {
+  constexpr int64_t lanes = Width<T>::lanes;
+  const int64_t H = s.hidden_size;
+  int64_t start = 0;
+  for (int64_t t = 0; t < s.steps; ++t) start += s.active[t];
+  for (int64_t t = s.steps - 1; t >= 0; --t) {
+    const int64_t last = last_of(s, share, t);
+    start -= s.active[t];
+    const T* before = t == 0 ? cells : kept + (start - s.active[t - 1]) * 5 * H + 4 * H;
+    const int64_t stride = t == 0 ? H : 5 * H;
+    for (int64_t row = share.first; row < last; ++row) {
+      const int64_t at = start + row;
+      for (int64_t unit = 0; unit < H; unit += lanes) {
+        const int64_t wide = H - unit < lanes ? H - unit : lanes;
+        const T* keep = kept + at * 5 * H + unit;
+        const Lanes<T> i = load(keep, wide), f = load(keep + H, wide), g = load(keep + 2 * H, wide);
+        const Lanes<T> o = load(keep + 3 * H, wide), squashed = hyperbolic_tangent(load(keep + 4 * H, wide));
+        T *hidden = carried + row * H + unit, *cell = carried_cells + row * H + unit;
+        const Lanes<T> d = load(hidden, wide) + load(given + at * H + unit, wide);
+        const Lanes<T> dc = load(cell, wide) + d * o * (1 - squashed * squashed);
+        T* input = to_inputs + at * 4 * H + unit;
+        store(input, dc * g * i * (1 - i), wide);
+        store(input + H, dc * load(before + row * stride + unit, wide) * f * (1 - f), wide);
+        store(input + 2 * H, dc * i * (1 - g * g), wide);
+        store(input + 3 * H, d * squashed * o * (1 - o), wide);
+        store(cell, dc * f, wide);
+        store(hidden, Lanes<T>{}, wide);
+      }
+    }
+    add_columns(s, to_inputs + start * 4 * H, packed, carried, share.first, last, 4 * H, H);
+  }
+}

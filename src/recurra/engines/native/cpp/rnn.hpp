@@ -1,0 +1,45 @@
+// The chain of a plain recurrent network: h' = tanh(a + U·h) or max(0, a + U·h).
+
+template <typename T, bool relu>
+void rnn_forward(const Sequences& s, Share share, const T* inputs, const T* packed, const T* hidden, T* outputs,
+                 T* ends) {
+  const int64_t H = s.hidden_size;
+  keep_ends(hidden, ends, share.first, share.last, H);
+  forwards(s, share, [&](int64_t t, int64_t start, int64_t last) {
+    T* after = outputs + start * H;
+    memcpy(after + share.first * H, inputs + (start + share.first) * H, (last - share.first) * H * sizeof(T));
+    add_columns(s, before(s, t, start, hidden, outputs, H), packed, after, share.first, last, H, H);
+    in_lanes<T>(share.first * H, last * H, [&](int64_t at, int64_t wide) {
+      const Lanes<T> sum = load(after + at, wide);
+      store(after + at, relu ? rectified<T>(sum) : hyperbolic_tangent(sum), wide);
+    });
+    keep_ends(after, ends, last_of(s, share, t + 1), last, H);
+  });
+}
+
+// From the gradients of outputs [N, H] and ends [rows, H] to that of a [N, H]; `carried` holds the gradients of the
+// ends at first and of the initial states at last.
+template <typename T, bool relu>
+void rnn_backward(const Sequences& s, Share share, const T* packed, const T* outputs, const T* given, T* carried,
+                  T* to_inputs) {
+  const int64_t H = s.hidden_size;
+  backwards(s, share, [&](int64_t, int64_t start, int64_t last) {
+    const T *of_outputs = given + start * H, *after = outputs + start * H;
+    T* input = to_inputs + start * H;
+    in_lanes<T>(share.first * H, last * H, [&](int64_t at, int64_t wide) {
+      const Lanes<T> d = load(carried + at, wide) + load(of_outputs + at, wide), y = load(after + at, wide);
+      store(input + at, relu ? (y <= 0 ? Lanes<T>{} : d) : d * (1 - y * y), wide);
+      store(carried + at, Lanes<T>{}, wide);
+    });
+    add_columns(s, input, packed, carried, share.first, last, H, H);
+  });
+}
+
+template <typename T>
+constexpr auto rnn_tanh_forward = rnn_forward<T, false>;
+template <typename T>
+constexpr auto rnn_relu_forward = rnn_forward<T, true>;
+template <typename T>
+constexpr auto rnn_tanh_backward = rnn_backward<T, false>;
+template <typename T>
+constexpr auto rnn_relu_backward = rnn_backward<T, true>;
