@@ -30,7 +30,7 @@ from recurra.nn import Recurrent
 
 LAYERS = {"gru": nn.GRU, "lstm": nn.LSTM}
 CELLS = {"gru": nn.GRUCell, "lstm": nn.LSTMCell}
-SHAPES = list(product((1, 4, 16, 32, 64), (64, 256), (32, 64, 128, 256)))  # batch, steps, input = hidden
+SHAPES = list(product((1, 4, 16, 64), (64, 512), (32, 64, 128, 256)))  # batch, steps, input = hidden
 SMALL = [(1, 64, 64), (16, 64, 64), (32, 64, 128)]
 HIDDEN = (16, 32, 64, 128, 256, 512)
 STEPS = 300  # a round of single steps
