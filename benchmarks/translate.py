@@ -45,6 +45,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "hidden_size": 176,
         "num_layers": 3,
         "lr": 3e-3,
+        "dropout": 0.1,
         "embedding_dropout": 0.1,
         "output_dropout": 0.1,
     },
