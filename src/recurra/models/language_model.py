@@ -326,8 +326,9 @@ class LanguageModel(nn.Module):
     def segment_length(self, batch_size: int, steps: int, memory: float) -> int:
         """The `segment` of `loss` with which a window stays within so much memory, measured on this model.
 
-        What autograd keeps for a step is measured, and counted 2.5 times, since the backward pass makes gradients of
-        the same sizes. Weights and their gradients come on top.
+        What autograd keeps for a step is measured over a few of them, and counted 2.5 times, since the backward pass
+        makes gradients of the same sizes. Weights and their gradients come on top. Over many steps another engine may
+        be taken, which keeps less.
 
         Args:
             batch_size: rows.
