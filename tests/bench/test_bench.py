@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from recurra import bench
 from recurra.bench import figures as figures_module
@@ -53,6 +54,16 @@ def test_ways_take_turns_and_a_median_is_one_calls() -> None:
 def test_a_case_is_measured_against_the_engine_or_torch() -> None:
     assert set(bench.measured_case(Case("gru", 4, Work(2, 3, True, True)), 1)) == {"native", "fused"}
     assert set(bench.measured_case(Case("lstm", 4, Work(2, 3, True, False)), 1, torch_nn=True)) == {"native", "torch"}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_cell_that_magnifies_every_rounding_is_timed_too(threads: int) -> None:
+    own = torch.get_num_threads()
+    torch.set_num_threads(threads)  # torch's products round differently with two
+    try:
+        assert set(bench.measured_case(Case("lstm_layernorm", 64, Work(16, 64, False, True)), 1)) == {"native", "loop"}
+    finally:
+        torch.set_num_threads(own)
 
 
 def test_numbers_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
