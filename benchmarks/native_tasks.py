@@ -2,22 +2,19 @@
 
     python benchmarks/native_tasks.py [--rounds 3] [--only NAME …]
 
-Without it, "auto" has a table of costs in which nothing stands, and takes torch's kernels, the scan or the loop; all
-else is the same. One thread; processor seconds of the training call, reading, evaluations and report included, the two
-in turn in one process; the figure is the ratio of medians, without / with. The losses of both are shown: equal but for
-the last digits.
+Without it, "auto" takes torch's kernels, the scan or the loop; all else is the same. One thread; processor seconds of
+the training call, reading, evaluations and report included, the two in turn in one process; the figure is the ratio of
+medians, without / with. The losses of both are shown: equal but for the last digits.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,7 @@ import torch
 
 import data
 import recurra
-from recurra.engines import costs
+from recurra.engines.costs import decided
 from recurra.engines.native import instructions
 from translate_plain import multi30k_files
 
@@ -71,7 +68,7 @@ def measured(task: str, kind: str, options: dict[str, Any], folder: Path, rounds
     for turn in range(rounds):
         for way in ("with", "without") if turn % 2 == 0 else ("without", "with"):
             out = Path(tempfile.mkdtemp(dir=folder)) / "run"
-            with nothing_native() if way == "without" else nullcontext():
+            with decided(False) if way == "without" else nullcontext():
                 began = time.process_time()
                 run = recurra.train(
                     task, out=out, seed=0, threads=1, patience=0, evaluate_every=AT_THE_END, checkpoint_every=300,
@@ -81,19 +78,6 @@ def measured(task: str, kind: str, options: dict[str, Any], folder: Path, rounds
             losses[way] = run.result["valid_loss"]
     ratio = statistics.median(seconds["without"]) / statistics.median(seconds["with"])
     return {**{way: sorted(values) for way, values in seconds.items()}, "ratio": ratio, "valid_loss": losses}
-
-
-@contextmanager
-def nothing_native() -> Iterator[None]:
-    """A table of costs in which nothing stands."""
-    own = costs.table
-    costs.forget()
-    costs.table = functools.cache(lambda: costs.CostTable({}, {}, Path()))
-    try:
-        yield
-    finally:
-        costs.table = own
-        costs.forget()
 
 
 def files_of(kind: str, folder: Path) -> dict[str, Any]:

@@ -141,14 +141,14 @@ def test_the_commands_and_listings_of_the_page_on_translation_run_in_order(
     assert re.search(r"^exact_match +1\.0000", french, re.MULTILINE)
     assert '"text": "nous avons un loup brun"' in french
     for answer, source in (("loup", "wolf"), ("brun", "brown")):
-        assert re.search(rf"^{answer} +{source} +(1\.0|0\.[5-9])", french, re.MULTILINE), french
+        assert re.search(rf"^{answer} +{source} +(1\.0|0\.9)", french, re.MULTILINE), french
     assert answers.count('"text"') == 257 and '"attention"' in answers and '"text"' in names
     known = {"__name__": "listing"}
     for listing in blocks(page, "python"):
         exec(compile(listing, page, "exec"), known)
     printed = capsys.readouterr().out
     assert "le bateau vert est ici (6, 6)" in printed
-    assert re.search(r"\('bateau', 'boat', (1\.0|0\.[5-9])", printed), printed
+    assert re.search(r"\('bateau', 'boat', (1\.0|0\.9)", printed), printed
     assert "Before proceed any further hear speak" in printed and "ov'" in printed.splitlines()[-1]
 
 

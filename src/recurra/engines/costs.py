@@ -16,7 +16,9 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +35,7 @@ CLEARLY = 1.1
 
 BYTES = 4 << 20
 DEFAULT = Path(__file__).with_name("costs.json")
+_DECIDED: ContextVar[bool | None] = ContextVar("decided", default=None)
 
 
 class Work(NamedTuple):
@@ -82,7 +85,18 @@ def native_wins(cell: str, hidden_size: int, work: Work) -> bool:
     Args:
         cell: the name of the cell's class.
     """
-    return _native_wins(cell, hidden_size, work)
+    answer = _DECIDED.get()
+    return _native_wins(cell, hidden_size, work) if answer is None else answer
+
+
+@contextmanager
+def decided(answer: bool) -> Iterator[None]:
+    """Inside, "auto" takes the native engine wherever it can run a cell, or nowhere, whatever was measured."""
+    token = _DECIDED.set(answer)
+    try:
+        yield
+    finally:
+        _DECIDED.reset(token)
 
 
 def native_may_win(cell: str) -> bool:

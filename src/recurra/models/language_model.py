@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recurra.engines.costs import decided
 from recurra.errors import InputError, ShapeError
 from recurra.models.tokens import EMBEDDING_STD, check_positive, check_rates, check_tokens
 from recurra.nn import Noise, Recurrent, RecurrentState
@@ -326,9 +327,9 @@ class LanguageModel(nn.Module):
     def segment_length(self, batch_size: int, steps: int, memory: float) -> int:
         """The `segment` of `loss` with which a window stays within so much memory, measured on this model.
 
-        What autograd keeps for a step is measured over a few of them, and counted 2.5 times, since the backward pass
-        makes gradients of the same sizes. Weights and their gradients come on top. Over many steps another engine may
-        be taken, which keeps less.
+        What autograd keeps for a step is measured, and counted 2.5 times, since the backward pass makes gradients of
+        the same sizes. Weights and their gradients come on top. Which engine runs may hang on the steps: it is
+        measured with and without the native one, and the larger counts.
 
         Args:
             batch_size: rows.
@@ -352,11 +353,14 @@ class LanguageModel(nn.Module):
                 apart_from=[*self.parameters(), tokens],
             )
 
-        short, long = kept(PROBE_STEPS), kept(2 * PROBE_STEPS)
-        kept_by_step = (long - short) / PROBE_STEPS
+        steady, rising = [], []
+        for answer in (False, True):
+            with decided(answer):  # both lengths by the same engine
+                short, long = kept(PROBE_STEPS), kept(2 * PROBE_STEPS)
+            rising.append((long - short) / PROBE_STEPS)
+            steady.append(short - PROBE_STEPS * rising[-1])
         between = sum(leaf.nbytes for _, leaf in leaves(state)) + batch_size * self.encoder.output_size * 8
-        fixed = max(0.0, short - PROBE_STEPS * kept_by_step)
-        return choose_segment(steps, PEAK_OVER_KEPT * kept_by_step, fixed, between, memory * MB)
+        return choose_segment(steps, PEAK_OVER_KEPT * max(rising), max(0.0, *steady), between, memory * MB)
 
     def step(
         self, tokens: Tensor, state: LanguageModelState | None = None, *, noise: LanguageModelNoise | None = None
