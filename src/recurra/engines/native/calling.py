@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 
-import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.chain import refuse_second_derivatives, words
+from recurra.engines.native.chain import words
 from recurra.engines.native.check import check_matrices, check_tensors, computed_in
 from recurra.engines.native.library import Sequences, load
 from recurra.engines.native.together import Call
@@ -61,17 +60,6 @@ def kept_in(kept: Tensor, widths: Sequence[int]) -> list[Tensor]:
     ends = accumulate((kept.shape[0] * width for width in widths), initial=0)
     flat = kept.view(-1)
     return [flat[start:end].view(-1, width) for (start, end), width in zip(pairwise(ends), widths, strict=True)]
-
-
-def carried_from(given_ends: Tensor) -> Tensor:
-    """The gradient of ends, in memory that the chain may write."""
-    return given_ends.clone(memory_format=torch.contiguous_format)
-
-
-def check_first_derivative() -> None:
-    """Refuse a backward that is to be differentiated again: it would be taken for a constant."""
-    if torch.is_grad_enabled():
-        refuse_second_derivatives()
 
 
 def _packed(name: str, weight: Tensor, read: int, given: int) -> Tensor:

@@ -21,8 +21,8 @@ KEPT = {3: 4, 4: 5}
 """Numbers a unit and step that backward needs, by the count of gates: r, z, n, U_n·h + c_n; i, f, g, o, c'."""
 
 
-def _refuse_second_derivatives() -> None:
-    """A backward that is to be differentiated again (create_graph=True) would be taken for a constant."""
+def check_first_derivative() -> None:
+    """Refuse a backward that is to be differentiated again (create_graph=True): it would be taken for a constant."""
     if torch.is_grad_enabled():
         refuse_second_derivatives()
 
@@ -38,6 +38,11 @@ def refuse_second_derivatives() -> NoReturn:
 def refuse_forward_mode(ctx: Any, *tangents: Any) -> NoReturn:
     """What it says of forward-mode derivatives."""
     raise SettingsError("the native engine has no forward-mode derivatives (jvp); give engine 'loop'")
+
+
+def carried_from(given_ends: Tensor) -> Tensor:
+    """The gradient of ends, in memory that the chain may write."""
+    return given_ends.clone(memory_format=torch.contiguous_format)
 
 
 class GRUChain(torch.autograd.Function):
@@ -61,9 +66,9 @@ class GRUChain(torch.autograd.Function):
     @staticmethod
     @Chained
     def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
-        _refuse_second_derivatives()
+        check_first_derivative()
         hidden, weight, outputs, kept = ctx.saved_tensors
-        given, carried = given.contiguous(), given_ends.clone(memory_format=torch.contiguous_format)
+        given, carried = given.contiguous(), carried_from(given_ends)
         shape = (outputs.shape[0], weight.shape[0])
         check_tensors("native GRU, backward", hidden.dtype, _gradients(given, carried, outputs, hidden))
         library, sequences = load(), _sequences(ctx.rows, hidden, weight)
@@ -110,10 +115,9 @@ class LSTMChain(torch.autograd.Function):
     @staticmethod
     @Chained
     def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> Steps:
-        _refuse_second_derivatives()
+        check_first_derivative()
         hidden, cell, weight, outputs, kept = ctx.saved_tensors
-        given = given.contiguous()
-        carried, cells = (one.clone(memory_format=torch.contiguous_format) for one in (given_ends, given_cells))
+        given, carried, cells = given.contiguous(), carried_from(given_ends), carried_from(given_cells)
         expected = _gradients(given, carried, outputs, hidden) | {"gradient of the cells": (cells, tuple(hidden.shape))}
         check_tensors("native LSTM, backward", hidden.dtype, expected)
         library, sequences = load(), _sequences(ctx.rows, hidden, weight)

@@ -8,15 +8,8 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.calling import (
-    call,
-    carried_from,
-    check_first_derivative,
-    kept_in,
-    packed_columns,
-    packed_rows,
-)
-from recurra.engines.native.chain import refuse_forward_mode
+from recurra.engines.native.calling import call, kept_in, packed_columns, packed_rows
+from recurra.engines.native.chain import carried_from, check_first_derivative, refuse_forward_mode
 from recurra.engines.native.together import Chained, Steps
 
 
