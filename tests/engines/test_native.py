@@ -216,7 +216,7 @@ def test_any_number_of_threads_gives_the_same_bits(level: str, monkeypatch: pyte
 
 def test_a_process_may_fork_after_use_and_end_during_it(library: Library) -> None:
     program = """
-import os, sys, threading, torch
+import ctypes, os, sys, threading, torch
 from recurra.engines.native.library import Sequences, load
 from recurra.nn import Recurrent
 torch.set_num_threads(1)
@@ -230,12 +230,12 @@ with torch.no_grad():
     assert os.waitpid(child, 0)[1] == 0
 active, room = torch.full((200,), 8), torch.zeros(2_000_000)
 library, at = load(), room.data_ptr()
-box = Sequences(8, 200, 64, active.data_ptr(), 4)
-places = (at, at, at, at, at + 4_000_000, at + 5_000_000, at + 6_000_000, None)
+box = Sequences(8, 200, 64, active.data_ptr(), 4, 64, 0, 3 * 64)
+places = (ctypes.c_void_p * 6)(at, at + 4_000_000, at + 5_000_000, at + 5_500_000, at + 6_500_000, None)
 function = library.function("gru_forward", torch.float32)
 def work(room, active):  # holds its memory. Not by torch, whose functions end the process there
     while True:
-        function(library.level, box, *places)
+        function(library.level, box, 3 * 64 * 64, places)
 for _ in range(2):
     threading.Thread(target=work, args=(room, active), daemon=True).start()
 with torch.no_grad():

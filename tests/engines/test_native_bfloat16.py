@@ -16,6 +16,7 @@ from recurra.engines.native.kernels import kernel_of
 from recurra.engines.native.library import Library
 from recurra.errors import ShapeError
 from recurra.nn import Recurrent
+from tests.engines.chains import along
 
 KINDS = ("rnn", "rnn_relu", "gru", "lstm", "lstm_peephole", "lstm_layernorm", "gru_layernorm", "lstm_projection")
 UNIT_BY_UNIT = ("indrnn", "mingru")
@@ -45,7 +46,7 @@ def chain_of(kind: str, hidden: int, rows: int, lengths: Tensor | None, cast: bo
         weights[number] = rounded if cast else rounded.float()
     for one in weights:
         one.requires_grad_()
-    outputs, *ends = kernel.chain.apply(projected, *state, *weights, arranged, True)
+    outputs, *ends = along(kernel, arranged, 4, projected, state, weights)
     given = (projected, *state, *weights)
     (outputs.sin().sum() + sum(end.cos().sum() for end in ends)).backward()
     return [outputs.detach(), *(end.detach() for end in ends), *(one.grad for one in given if one.grad is not None)]
@@ -98,8 +99,8 @@ def test_weights_that_are_no_matrix_stay_as_they_are(library: Library, kind: str
     with torch.autocast("cpu", torch.bfloat16):
         outputs, _ = layer(x)
         projected = kernel.project(cell, rows.packed(x)).float()
-    expected = kernel.chain.apply(projected, *cell.initial_state(2), *kernel.weights(cell), rows, True)[0]
-    assert torch.equal(outputs, rows.padded(expected, 2, 4))
+    expected = along(kernel, rows, 4, projected, cell.initial_state(2), kernel.weights(cell))[0]
+    assert torch.equal(outputs, expected)
 
 
 def test_autocast_of_float16_leaves_the_weights_as_they_are(library: Library) -> None:
@@ -153,7 +154,7 @@ def test_one_matrix_of_two_alone_is_refused(library: Library) -> None:
         if weights[0].dtype == weights[1].dtype:
             continue
         with pytest.raises(ShapeError, match=r"is torch.float32 on cpu, expected a dense tensor, torch.bfloat16"):
-            kernel.chain.apply(torch.randn(8, 32), *cell.initial_state(2), *weights, rows, False)
+            along(kernel, rows, 4, torch.randn(8, 32), cell.initial_state(2), weights)
     elementwise = torch.ops.recurra.chain
     with pytest.raises(ShapeError, match=r"the weights are torch.bfloat16, expected"):
         elementwise("IndRNNCell", torch.randn(4, 2, 5), [torch.zeros(2, 5)], [torch.ones(5).bfloat16()], None, False)

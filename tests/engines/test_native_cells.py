@@ -19,6 +19,7 @@ from recurra.engines.native.library import Library
 from recurra.errors import SettingsError, ShapeError
 from recurra.nn import Recurrent
 from recurra.state import map_state
+from tests.engines.chains import along
 
 KINDS = (
     "rnn", "rnn_relu", "indrnn", "lstm_peephole", "lstm_layernorm", "gru_layernorm", "lstm_projection", "mingru",
@@ -163,7 +164,7 @@ def test_the_number_of_threads_changes_no_bit(library: Library, three_threads: N
         leaves = [inputs.clone(), *map_state(torch.ones_like, cell.initial_state(rows))]
         for leaf in leaves:
             leaf.requires_grad_()
-        outputs = kernel.chain.apply(*leaves, *weights, arranged, True)
+        outputs = along(kernel, arranged, steps, leaves[0], leaves[1:], weights)
         gradients = torch.autograd.grad(sum(one.square().sum() for one in outputs), leaves)
         found.append([*outputs, *gradients])
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
@@ -221,7 +222,31 @@ def test_what_does_not_fit_is_refused(library: Library, kind: str) -> None:
     assert kernel is not None
     arranged = arrange(None, 2, 5)
     with pytest.raises(ShapeError, match="the projected input has shape"):
-        kernel.chain.apply(torch.randn(10, 1), *state, *kernel.weights(cell), arranged, False)
+        along(kernel, arranged, 5, torch.randn(10, 1), state, kernel.weights(cell))
     with pytest.raises(SettingsError, match="gives first derivatives only, and a second one is asked for"):
         given = x.clone().requires_grad_()
         torch.autograd.grad(native(cell, given, state)[0].sum(), given, create_graph=True)
+
+
+@pytest.mark.parametrize("kind", ("gru", "lstm", *KINDS))
+def test_backward_can_come_twice_and_leaves_what_was_kept_as_it_was(library: Library, kind: str) -> None:
+    layer, x = drawn(kind, 5), torch.randn(3, 4, 3, dtype=torch.float64, requires_grad=True)
+    outputs = layer(x, lengths=torch.tensor([4, 1, 3]))[0].square().sum()
+    given = (x, *layer.parameters())
+    first = torch.autograd.grad(outputs, given, retain_graph=True)
+    second = torch.autograd.grad(outputs, given, retain_graph=True)
+    last = torch.autograd.grad(outputs, given)  # this one may write over it
+    for one, other, third in zip(first, second, last, strict=True):
+        assert torch.equal(one, other) and torch.equal(one, third)
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(outputs, given)
+
+
+@pytest.mark.parametrize("kind", ("gru", "lstm", *KINDS))
+def test_outputs_may_be_written_to_and_backward_says_so(library: Library, kind: str) -> None:
+    layer, x = drawn(kind, 5), torch.randn(3, 4, 3, dtype=torch.float64)
+    outputs, _ = layer(x)
+    loss = outputs.sum()
+    outputs.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()

@@ -190,18 +190,19 @@ def test_the_interpreter_may_end_while_a_kernel_runs(library: Library) -> None:
     # the kernel alone: a daemon thread that is in one of torch's own operators when Python ends takes the process down
     assert script(
         """
+        import ctypes
         from recurra.engines.native.library import Sequences, load
         library, rows, steps, size = load(), 32, 2000, 64
         active = torch.full((steps,), rows)
-        sequences = Sequences(rows, steps, size, active.data_ptr(), 2)
-        inputs, weight, bias = torch.randn(rows * steps, 3 * size), torch.randn(3 * size, size), torch.randn(3 * size)
-        hidden, packed, outputs = torch.zeros(rows, size), weight.new_empty(3 * size * (size + 1)), inputs[:, :size] * 1
-        tensors = inputs, weight, bias, hidden, packed, outputs, hidden.clone()
-        places, began = [one.data_ptr() for one in tensors], threading.Event()
+        sequences = Sequences(rows, steps, size, active.data_ptr(), 2, size, 0, 3 * size)
+        inputs, packed = torch.randn(rows * steps, 3 * size), torch.randn(3 * size * (size + 1))
+        hidden, outputs = torch.zeros(rows, size), inputs[:, :size] * 1
+        tensors = inputs, packed, hidden, outputs, hidden.clone()
+        places, began = (ctypes.c_void_p * 6)(*[one.data_ptr() for one in tensors], None), threading.Event()
         run = library.function("gru_forward", torch.float32)
         def work():
             while True:
-                run(library.level, sequences, *places, None)
+                run(library.level, sequences, 3 * size * size, places)
                 began.set()
         threading.Thread(target=work, daemon=True).start()
         began.wait()

@@ -290,7 +290,8 @@ class Recurrent(nn.Module):
 
     def stack(self) -> list[list[Direction]]:
         """The directions of each layer."""
-        return [[_direction(one) for one in cast(nn.ModuleList, directions)] for directions in self.layers]
+        layers = cast(list[list[Direction]], self.layers)
+        return [[*directions] for directions in layers]
 
     def noisy(self) -> bool:
         """Whether a dropout acts in training."""
@@ -345,10 +346,6 @@ def _check_recompute(cells: list[Cell]) -> None:
             "recompute: a Transformer layer in both directions attends to all steps at once and cannot be cut into "
             "blocks of them; leave recompute out, or give bidirectional=False"
         )
-
-
-def _direction(module: nn.Module) -> Direction:
-    return cast(Direction, module)
 
 
 def _join(states: list[State]) -> State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -65,7 +66,7 @@ class Arrangement(NamedTuple):
         read = (
             outputs[: len(after)] if self.before is None else outputs.index_select(0, self.before[first:] - self.rows)
         )
-        return torch.addmm(begin.t() @ initial[:first], after.t(), read)  # not in place: autocast may be on
+        return torch.addmm(initial[:first].t() @ begin, read.t(), after).t()  # not in place: autocast may be on
 
     def reversed(self, lengths: Tensor | None, steps: int) -> Arrangement:
         """The same steps, read in each row from the last to the first; lengths and steps as `arrange` had them."""
@@ -82,7 +83,7 @@ def arrange(lengths: Tensor | None, rows: int, steps: int) -> Arrangement:
         lengths: [rows] int64 from 0 to steps; None: all are steps.
     """
     if lengths is None or bool((lengths == steps).all()):
-        return Arrangement(rows, torch.full((steps,), rows), None, None, None)
+        return _full(rows, steps)
     by_length, order = lengths.sort(descending=True, stable=True)
     longest = int(by_length[0])
     inside = torch.arange(longest)[:, None] < by_length  # [longest, rows], True first in each step
@@ -91,3 +92,9 @@ def arrange(lengths: Tensor | None, rows: int, steps: int) -> Arrangement:
     start = active.cumsum(0) - active  # of each step among the N
     previous = rows + start[(step - 1).clamp(min=0)] + row
     return Arrangement(rows, active, order, order[row] * steps + step, torch.where(step == 0, row, previous))
+
+
+@lru_cache(maxsize=64)
+def _full(rows: int, steps: int) -> Arrangement:
+    """Rows that are all of one length."""
+    return Arrangement(rows, torch.full((steps,), rows), None, None, None)

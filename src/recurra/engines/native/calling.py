@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement
-from recurra.engines.native.chain import words
 from recurra.engines.native.check import check_matrices, check_tensors, computed_in
 from recurra.engines.native.library import Sequences, load
 from recurra.engines.native.together import Call
@@ -22,7 +21,8 @@ def call(
     sizes: tuple[int, int],
     matrices: Expected,
     given: Expected,
-    places: Sequence[Tensor | None],
+    places: Callable[[], Sequence[Tensor | None]],
+    apart: int = 0,
 ) -> Call:
     """Check what is given, and say how a chain is called.
 
@@ -32,17 +32,33 @@ def call(
         sizes: of the cell, and of the hidden state that its gates read.
         matrices: name → weights that the chain has packed and their shape; none: it multiplies unit by unit.
         given: the same of what else came from outside; all of the first one's dtype.
-        places: every tensor of the chain in the order of its parameters; those not given were made for it.
+        places: gives every tensor of the chain in the order of its parameters, once all is checked.
+        apart: numbers from one row of the projected input to the next, where the chain asks for that.
 
     Raises:
         ShapeError: something given does not fit.
     """
     dtype = next(iter(given.values()))[0].dtype
-    check_tensors(f"native {chain}", dtype, given)
-    halved = check_matrices(f"native {chain}", dtype, matrices)
+    where = f"native {chain}"
+    check_tensors(where, dtype, given)
+    halved = check_matrices(where, dtype, matrices)
     weights = sum(one.numel() for one, _ in matrices.values()) if matrices else sizes[0]  # products a row and step
-    sequences = Sequences(rows.rows, len(rows.active), sizes[0], rows.active.data_ptr(), 1, sizes[1], halved)
-    return Call(load().function(chain, dtype), sequences, weights, places)
+    active = rows.active
+    sequences = Sequences(rows.rows, active.shape[0], sizes[0], active.data_ptr(), 1, sizes[1], halved, apart)
+    return Call(load().function(chain, dtype), sequences, weights, places())
+
+
+def packed_gates(weight: Tensor, bias: Tensor | None, gates: int) -> Tensor:
+    """Weights [gates · H, K] and bias [gates · H] as the kernels read them that compute a unit's gates in registers.
+
+    They must be checked, as those of the other two.
+    """
+    dtype, library, (rows, columns) = computed_in(weight), load(), weight.shape
+    size = rows // gates
+    packed = weight.new_empty(gates * _up(size, library.lanes(dtype)) * (_words(weight, columns) + 1), dtype=dtype)
+    pack, at = library.function("pack_gates", dtype), None if bias is None else bias.data_ptr()
+    pack(library.level, weight.dtype != dtype, weight.data_ptr(), at, gates, size, columns, packed.data_ptr())
+    return packed
 
 
 def packed_rows(weight: Tensor) -> Tensor:
@@ -57,16 +73,23 @@ def packed_columns(weight: Tensor) -> Tensor:
 
 def kept_in(kept: Tensor, widths: Sequence[int]) -> list[Tensor]:
     """Room [N, Σ widths] as one tensor [N, width] after the other, none with gaps."""
-    ends = accumulate((kept.shape[0] * width for width in widths), initial=0)
-    flat = kept.view(-1)
-    return [flat[start:end].view(-1, width) for (start, end), width in zip(pairwise(ends), widths, strict=True)]
+    steps = kept.shape[0]
+    parts = torch.split(kept.view(-1), [steps * width for width in widths])
+    return [part.view(steps, width) for part, width in zip(parts, widths, strict=True)]
 
 
 def _packed(name: str, weight: Tensor, read: int, given: int) -> Tensor:
-    dtype = computed_in(weight)
-    halved = check_matrices(f"native {name}", dtype, {"the weight": (weight, tuple(weight.shape))})
-    library = load()
-    block = 2 * library.lanes(dtype)
-    packed = weight.new_empty(-(-given // block) * block * words(weight, read), dtype=dtype)
-    library.function(name, dtype)(library.level, halved, weight.data_ptr(), read, given, packed.data_ptr())
+    dtype, library = computed_in(weight), load()
+    packed = weight.new_empty(_up(given, 2 * library.lanes(dtype)) * _words(weight, read), dtype=dtype)
+    pack = library.function(name, dtype)
+    pack(library.level, weight.dtype != dtype, weight.data_ptr(), read, given, packed.data_ptr())
     return packed
+
+
+def _words(weight: Tensor, count: int) -> int:
+    """Words that so many of a matrix's weights take: of 16 bits, two stand in one."""
+    return -(-count // 2) if weight.dtype == torch.bfloat16 else count
+
+
+def _up(size: int, block: int) -> int:
+    return -(-size // block) * block

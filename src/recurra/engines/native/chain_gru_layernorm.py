@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import call, kept_in, packed_columns, packed_rows
-from recurra.engines.native.chain import carried_from, check_first_derivative, refuse_forward_mode
-from recurra.engines.native.together import Chained, Steps
+from recurra.engines.native.together import Record, Steps
 
 
-class LayerNormGRUChain(torch.autograd.Function):
-    """(the normalised input [N, 3·H], hidden, weight_hh, gain_hh, bias_hh) → outputs [N, H], ends [B, H]."""
+class LayerNormGRUChain:
+    """(the normalised input [N, 3·H], hidden, weight_hh, gain_hh, bias_hh) → ends [B, H]."""
 
     @staticmethod
     def kept(weight: Tensor) -> list[int]:
@@ -22,62 +18,77 @@ class LayerNormGRUChain(torch.autograd.Function):
         return [weight.shape[0], weight.shape[0], 2]
 
     @staticmethod
-    @Chained
     def forward(
-        ctx: Any,
+        record: Record,
         inputs: Tensor,
+        kept: Tensor | None,
         hidden: Tensor,
         weight: Tensor,
         gain: Tensor,
         bias: Tensor,
-        rows: Arrangement,
-        keep: bool,
     ) -> Steps:
-        steps, size = len(inputs), weight.shape[1]
-        outputs, ends = inputs.new_empty(steps, size), torch.empty_like(hidden)
-        widths = LayerNormGRUChain.kept(weight)
-        kept = inputs.new_empty(steps if keep else rows.rows, sum(widths))
-        places = [inputs, packed_rows(weight), gain, bias, hidden, outputs, ends, *kept_in(kept, widths)]
+        size, widths = weight.shape[1], LayerNormGRUChain.kept(weight)
+        ends, room = torch.empty_like(hidden), kept
+        if room is None:  # of a step
+            room = inputs.new_empty(record.rows.rows, sum(widths))
         yield call(
             "gru_layernorm_forward",
-            rows,
+            record.rows,
             (size, size),
             {"weight_hh": (weight, (3 * size, size))},
             {
                 "gain_hh": (gain, (3 * size,)),
                 "bias_hh": (bias, (3 * size,)),
-                "the projected input": (inputs, (rows.total, 3 * size)),
-                "hidden": (hidden, (rows.rows, size)),
+                "the projected input": (inputs, (record.rows.total, 3 * size)),
+                "hidden": (hidden, (record.rows.rows, size)),
             },
-            [*places, kept if keep else None],
+            lambda: [
+                inputs,
+                packed_rows(weight),
+                gain,
+                bias,
+                hidden,
+                record.outputs,
+                ends,
+                *kept_in(room, widths),
+                kept,
+            ],
         )
-        ctx.rows = rows
-        ctx.save_for_backward(hidden, weight, gain, bias, outputs, kept if keep else None)
-        return outputs, ends
+        record.save(hidden, weight, gain, bias, kept)
+        return (ends,)
 
     @staticmethod
-    @Chained
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
-        check_first_derivative()
-        hidden, weight, gain, bias, outputs, kept = ctx.saved_tensors
+    def backward(record: Record, given: Tensor, carried: Tensor) -> Steps:
+        hidden, weight, gain, bias, kept = record.saved
         size = weight.shape[1]
         gates, normalized, rates = kept_in(kept, LayerNormGRUChain.kept(weight))
-        given, carried = given.contiguous(), carried_from(given_ends)
-        to_inputs, to_products = torch.empty_like(gates), torch.empty_like(gates)
+        to_inputs, to_products = record.written_over(gates), torch.empty_like(gates)
         to_gain, to_bias = gain.new_zeros(len(hidden), 3 * size), gain.new_zeros(len(hidden), 3 * size)
-        places = [packed_columns(weight), gain, bias, hidden, outputs, gates, normalized, rates, given, carried]
         yield call(
             "gru_layernorm_backward",
-            ctx.rows,
+            record.rows,
             (size, size),
             {"weight_hh": (weight, (3 * size, size))},
             {
-                "gradient of the outputs": (given, tuple(outputs.shape)),
+                "gradient of the outputs": (given, tuple(record.outputs.shape)),
                 "gradient of the ends": (carried, tuple(hidden.shape)),
             },
-            [*places, to_inputs, to_products, to_gain, to_bias],
+            lambda: [
+                packed_columns(weight),
+                gain,
+                bias,
+                hidden,
+                record.outputs,
+                gates,
+                normalized,
+                rates,
+                given,
+                carried,
+                to_inputs,
+                to_products,
+                to_gain,
+                to_bias,
+            ],
         )
-        to_weight = ctx.rows.onto_read(to_products, hidden, outputs) if ctx.needs_input_grad[2] else None
-        return to_inputs, carried, to_weight, to_gain.sum(0), to_bias.sum(0), None, None
-
-    jvp = staticmethod(refuse_forward_mode)
+        to_weight = record.of_read(2, to_products, hidden)
+        return to_inputs, carried, to_weight, to_gain.sum(0), to_bias.sum(0)

@@ -2,59 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import call
-from recurra.engines.native.chain import carried_from, check_first_derivative, refuse_forward_mode
-from recurra.engines.native.together import Chained, Steps
+from recurra.engines.native.together import Record, Steps
 
 
-class IndRNNChain(torch.autograd.Function):
-    """(W·x + b [N, H], hidden [B, H], the weights within their bound [H]) → outputs [N, H], ends [B, H]."""
+class IndRNNChain:
+    """(W·x + b [N, H] where the outputs will be, hidden [B, H], the weights within their bound [H]) → as TanhChain."""
 
     @staticmethod
-    @Chained
-    def forward(ctx: Any, inputs: Tensor, hidden: Tensor, weight: Tensor, rows: Arrangement, keep: bool) -> Steps:
+    def forward(record: Record, inputs: Tensor, kept: Tensor | None, hidden: Tensor, weight: Tensor) -> Steps:
         size = len(weight)
-        outputs, ends = torch.empty_like(inputs), torch.empty_like(hidden)
+        ends = torch.empty_like(hidden)
         yield call(
             "indrnn_forward",
-            rows,
+            record.rows,
             (size, size),
             {},
-            {
-                "weight_hh": (weight, (size,)),
-                "the projected input": (inputs, (rows.total, size)),
-                "hidden": (hidden, (rows.rows, size)),
-            },
-            [inputs, weight, hidden, outputs, ends],
+            {"weight_hh": (weight, (size,)), "hidden": (hidden, (record.rows.rows, size))},
+            lambda: [weight, hidden, record.outputs, ends],
         )
-        ctx.rows = rows
-        ctx.save_for_backward(hidden, weight, outputs, outputs.new_empty(len(inputs), 0))
-        return outputs, ends
+        record.save(hidden, weight, kept)
+        return (ends,)
 
     @staticmethod
-    @Chained
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
-        check_first_derivative()
-        hidden, weight, outputs, _ = ctx.saved_tensors
-        given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(outputs)
-        to_weight = torch.zeros_like(hidden)
+    def backward(record: Record, given: Tensor, carried: Tensor) -> Steps:
+        hidden, weight, _ = record.saved
+        to_inputs, to_weight = torch.empty_like(record.outputs), torch.zeros_like(hidden)
         yield call(
             "indrnn_backward",
-            ctx.rows,
+            record.rows,
             (len(weight), len(weight)),
             {},
             {
-                "gradient of the outputs": (given, tuple(outputs.shape)),
+                "gradient of the outputs": (given, tuple(record.outputs.shape)),
                 "gradient of the ends": (carried, tuple(hidden.shape)),
             },
-            [weight, hidden, outputs, given, carried, to_inputs, to_weight],
+            lambda: [weight, hidden, record.outputs, given, carried, to_inputs, to_weight],
         )
-        return to_inputs, carried, to_weight.sum(0), None, None
-
-    jvp = staticmethod(refuse_forward_mode)
+        return to_inputs, carried, to_weight.sum(0)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import call, kept_in, packed_columns, packed_rows
-from recurra.engines.native.chain import carried_from, check_first_derivative, refuse_forward_mode
-from recurra.engines.native.together import Chained, Steps
+from recurra.engines.native.together import Record, Steps
 
 
-class LayerNormLSTMChain(torch.autograd.Function):
+class LayerNormLSTMChain:
     """(the normalised input [N, 4·H], hidden, cell, weight_hh, gain_hh, gain_cell, bias_cell) → as LSTMChain's."""
 
     @staticmethod
@@ -22,68 +18,84 @@ class LayerNormLSTMChain(torch.autograd.Function):
         return [weight.shape[0], weight.shape[0], weight.shape[1], 2, weight.shape[1]]
 
     @staticmethod
-    @Chained
     def forward(
-        ctx: Any,
+        record: Record,
         inputs: Tensor,
+        kept: Tensor | None,
         hidden: Tensor,
         cell: Tensor,
         weight: Tensor,
         gain: Tensor,
         gain_cell: Tensor,
         bias_cell: Tensor,
-        rows: Arrangement,
-        keep: bool,
     ) -> Steps:
-        steps, size = len(inputs), weight.shape[1]
-        outputs, ends, cells = inputs.new_empty(steps, size), torch.empty_like(hidden), cell.clone()
-        widths = LayerNormLSTMChain.kept(weight)
-        kept = inputs.new_empty(steps if keep else rows.rows, sum(widths))
-        gates, normalized, normal_cells, rates, all_cells = kept_in(kept, widths)
-        places = [inputs, packed_rows(weight), gain, gain_cell, bias_cell, hidden, cells, outputs, ends]
+        size, widths = weight.shape[1], LayerNormLSTMChain.kept(weight)
+        ends, cells, room = torch.empty_like(hidden), cell.clone(), kept
+        if room is None:  # of a step
+            room = inputs.new_empty(record.rows.rows, sum(widths))
+        *gates, all_cells = kept_in(room, widths)
         yield call(
             "lstm_layernorm_forward",
-            rows,
+            record.rows,
             (size, size),
             {"weight_hh": (weight, (4 * size, size))},
             {
                 "gain_hh": (gain, (4 * size,)),
                 "gain_cell": (gain_cell, (size,)),
                 "bias_cell": (bias_cell, (size,)),
-                "the projected input": (inputs, (rows.total, 4 * size)),
-                "hidden": (hidden, (rows.rows, size)),
-                "cell": (cells, (rows.rows, size)),
+                "the projected input": (inputs, (record.rows.total, 4 * size)),
+                "cell": (cells, (record.rows.rows, size)),
+                "hidden": (hidden, (record.rows.rows, size)),
             },
-            [*places, gates, normalized, normal_cells, rates, all_cells if keep else None],
+            lambda: [
+                inputs,
+                packed_rows(weight),
+                gain,
+                gain_cell,
+                bias_cell,
+                hidden,
+                cells,
+                record.outputs,
+                ends,
+                *gates,
+                None if kept is None else all_cells,
+            ],
         )
-        ctx.rows = rows
-        ctx.save_for_backward(hidden, cell, weight, gain, gain_cell, bias_cell, outputs, kept if keep else None)
-        return outputs, ends, cells
+        record.save(hidden, cell, weight, gain, gain_cell, bias_cell, kept)
+        return ends, cells
 
     @staticmethod
-    @Chained
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> Steps:
-        check_first_derivative()
-        hidden, cell, weight, gain, gain_cell, bias_cell, outputs, kept = ctx.saved_tensors
+    def backward(record: Record, given: Tensor, carried: Tensor, cells: Tensor) -> Steps:
+        hidden, cell, weight, gain, gain_cell, bias_cell, kept = record.saved
         size = weight.shape[1]
         gates, *others = kept_in(kept, LayerNormLSTMChain.kept(weight))
-        given, carried, cells = given.contiguous(), carried_from(given_ends), carried_from(given_cells)
-        to_inputs, to_products = torch.empty_like(gates), torch.empty_like(gates)
+        to_inputs, to_products = record.written_over(gates), torch.empty_like(gates)
         sums = [gain.new_zeros(len(hidden), width) for width in (4 * size, size, size)]
-        places = [packed_columns(weight), gain, gain_cell, bias_cell, cell, gates, *others, given, carried, cells]
         yield call(
             "lstm_layernorm_backward",
-            ctx.rows,
+            record.rows,
             (size, size),
             {"weight_hh": (weight, (4 * size, size))},
             {
-                "gradient of the outputs": (given, tuple(outputs.shape)),
+                "gradient of the outputs": (given, tuple(record.outputs.shape)),
                 "gradient of the ends": (carried, tuple(hidden.shape)),
                 "gradient of the cells": (cells, tuple(cell.shape)),
             },
-            [*places, to_inputs, to_products, *sums],
+            lambda: [
+                packed_columns(weight),
+                gain,
+                gain_cell,
+                bias_cell,
+                cell,
+                gates,
+                *others,
+                given,
+                carried,
+                cells,
+                to_inputs,
+                to_products,
+                *sums,
+            ],
         )
-        to_weight = ctx.rows.onto_read(to_products, hidden, outputs) if ctx.needs_input_grad[3] else None
-        return to_inputs, carried, cells, to_weight, *(one.sum(0) for one in sums), None, None
-
-    jvp = staticmethod(refuse_forward_mode)
+        to_weight = record.of_read(3, to_products, hidden)
+        return to_inputs, carried, cells, to_weight, *(one.sum(0) for one in sums)

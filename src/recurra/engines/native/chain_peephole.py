@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import call, kept_in, packed_columns, packed_rows
-from recurra.engines.native.chain import carried_from, check_first_derivative, refuse_forward_mode
-from recurra.engines.native.together import Chained, Steps
+from recurra.engines.native.together import Record, Steps
 
 
-class PeepholeChain(torch.autograd.Function):
-    """(W·x + b + c [N, 4·H], hidden and cell [B, H], weight_hh, weight_cell) → outputs, their ends and the cells'."""
+class PeepholeChain:
+    """(W·x + b + c [N, 4·H], hidden and cell [B, H], weight_hh, weight_cell) → as LSTMChain's."""
 
     @staticmethod
     def kept(weight: Tensor) -> list[int]:
@@ -22,61 +18,50 @@ class PeepholeChain(torch.autograd.Function):
         return [weight.shape[0], weight.shape[1]]
 
     @staticmethod
-    @Chained
     def forward(
-        ctx: Any,
+        record: Record,
         inputs: Tensor,
+        kept: Tensor | None,
         hidden: Tensor,
         cell: Tensor,
         weight: Tensor,
         peeps: Tensor,
-        rows: Arrangement,
-        keep: bool,
     ) -> Steps:
-        steps, size = len(inputs), weight.shape[1]
-        outputs, ends, cells = inputs.new_empty(steps, size), torch.empty_like(hidden), cell.clone()
-        widths = PeepholeChain.kept(weight)
-        kept = inputs.new_empty(steps if keep else rows.rows, sum(widths))
-        gates, all_cells = kept_in(kept, widths)
+        size = weight.shape[1]
+        ends, cells = torch.empty_like(hidden), cell.clone()
+        all_cells = None if kept is None else kept_in(kept, PeepholeChain.kept(weight))[1]
         yield call(
             "lstm_peephole_forward",
-            rows,
+            record.rows,
             (size, size),
             {"weight_hh": (weight, (4 * size, size))},
             {
                 "weight_cell": (peeps, (3 * size,)),
-                "the projected input": (inputs, (rows.total, 4 * size)),
-                "hidden": (hidden, (rows.rows, size)),
-                "cell": (cells, (rows.rows, size)),
+                "cell": (cells, (record.rows.rows, size)),
+                "hidden": (hidden, (record.rows.rows, size)),
             },
-            [inputs, packed_rows(weight), peeps, hidden, cells, outputs, ends, gates, all_cells if keep else None],
+            lambda: [packed_rows(weight), peeps, hidden, cells, record.outputs, ends, inputs, all_cells],
         )
-        ctx.rows = rows
-        ctx.save_for_backward(hidden, cell, weight, peeps, outputs, kept if keep else None)
-        return outputs, ends, cells
+        record.save(hidden, cell, weight, peeps, kept)
+        return ends, cells
 
     @staticmethod
-    @Chained
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor, given_cells: Tensor) -> Steps:
-        check_first_derivative()
-        hidden, cell, weight, peeps, outputs, kept = ctx.saved_tensors
+    def backward(record: Record, given: Tensor, carried: Tensor, cells: Tensor) -> Steps:
+        hidden, cell, weight, peeps, kept = record.saved
         size = weight.shape[1]
         gates, all_cells = kept_in(kept, PeepholeChain.kept(weight))
-        given, carried, cells = given.contiguous(), carried_from(given_ends), carried_from(given_cells)
-        to_inputs, to_peeps = torch.empty_like(gates), peeps.new_zeros(len(hidden), 3 * size)
+        to_inputs, to_peeps = record.written_over(gates), peeps.new_zeros(len(hidden), 3 * size)
         yield call(
             "lstm_peephole_backward",
-            ctx.rows,
+            record.rows,
             (size, size),
             {"weight_hh": (weight, (4 * size, size))},
             {
-                "gradient of the outputs": (given, tuple(outputs.shape)),
+                "gradient of the outputs": (given, tuple(record.outputs.shape)),
                 "gradient of the ends": (carried, tuple(hidden.shape)),
                 "gradient of the cells": (cells, tuple(cell.shape)),
             },
-            [packed_columns(weight), peeps, cell, gates, all_cells, given, carried, cells, to_inputs, to_peeps],
+            lambda: [packed_columns(weight), peeps, cell, gates, all_cells, given, carried, cells, to_inputs, to_peeps],
         )
-        to_weight = ctx.rows.onto_read(to_inputs, hidden, outputs) if ctx.needs_input_grad[3] else None
-        return to_inputs, carried, cells, to_weight, to_peeps.sum(0), None, None
-
-    jvp = staticmethod(refuse_forward_mode)
+        to_weight = record.of_read(3, to_inputs, hidden)
+        return to_inputs, carried, cells, to_weight, to_peeps.sum(0)

@@ -2,58 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.calling import call
-from recurra.engines.native.chain import carried_from, check_first_derivative, refuse_forward_mode
-from recurra.engines.native.together import Chained, Steps
+from recurra.engines.native.together import Record, Steps
 
 
-class ScanChain(torch.autograd.Function):
-    """(a and b of h' = a ∘ h + b, side by side [N, 2·H], hidden [B, H]) → outputs [N, H], ends [B, H]."""
+class ScanChain:
+    """(a and b of h' = a ∘ h + b, side by side [N, 2·H], hidden [B, H]) → ends [B, H]."""
 
     @staticmethod
-    @Chained
-    def forward(ctx: Any, inputs: Tensor, hidden: Tensor, rows: Arrangement, keep: bool) -> Steps:
-        steps, size = len(inputs), hidden.shape[1]
-        outputs, ends = inputs.new_empty(steps, size), torch.empty_like(hidden)
+    def forward(record: Record, inputs: Tensor, kept: Tensor | None, hidden: Tensor) -> Steps:
+        size = hidden.shape[1]
+        ends = torch.empty_like(hidden)
         yield call(
             "scan_forward",
-            rows,
+            record.rows,
             (size, size),
             {},
             {
-                "the projected input": (inputs, (rows.total, 2 * size)),
-                "hidden": (hidden, (rows.rows, size)),
+                "hidden": (hidden, (record.rows.rows, size)),
+                "the projected input": (inputs, (record.rows.total, 2 * size)),
             },
-            [inputs, hidden, outputs, ends],
+            lambda: [inputs, hidden, record.outputs, ends],
         )
-        ctx.rows = rows
-        ctx.save_for_backward(hidden, outputs, inputs)
-        return outputs, ends
+        record.save(hidden, inputs)
+        return (ends,)
 
     @staticmethod
-    @Chained
-    def backward(ctx: Any, given: Tensor, given_ends: Tensor) -> Steps:
-        check_first_derivative()
-        hidden, outputs, inputs = ctx.saved_tensors
+    def backward(record: Record, given: Tensor, carried: Tensor) -> Steps:
+        hidden, inputs = record.saved
         size = hidden.shape[1]
-        given, carried, to_inputs = given.contiguous(), carried_from(given_ends), torch.empty_like(inputs)
+        to_inputs = torch.empty_like(inputs)
         yield call(
             "scan_backward",
-            ctx.rows,
+            record.rows,
             (size, size),
             {},
             {
-                "gradient of the outputs": (given, tuple(outputs.shape)),
+                "gradient of the outputs": (given, tuple(record.outputs.shape)),
                 "gradient of the ends": (carried, tuple(hidden.shape)),
             },
-            [inputs, hidden, outputs, given, carried, to_inputs],
+            lambda: [inputs, hidden, record.outputs, given, carried, to_inputs],
         )
-        return to_inputs, carried, None, None
-
-    jvp = staticmethod(refuse_forward_mode)
+        return to_inputs, carried

@@ -11,7 +11,7 @@ from recurra.engines.native.check import check_lengths, check_tensors
 from recurra.engines.native.kernels import Kernel, kernel_of
 from recurra.engines.native.library import SUFFIXES, why_absent
 from recurra.engines.native.operators import is_transformed, operate
-from recurra.engines.native.two_chains import TwoChains
+from recurra.engines.native.passes import Way, run_pass
 from recurra.errors import SettingsError, ShapeError
 from recurra.state import State
 
@@ -20,7 +20,7 @@ def why_not(cell: Cell) -> str | None:
     """Why the native kernels cannot run a cell; None where they can. Subclasses may compute something else."""
     if kernel_of(cell) is None:
         return f"there is no native kernel for {type(cell).__name__}"
-    weights = next(cell.parameters())
+    weights = _weight(cell)
     if weights.dtype not in SUFFIXES or weights.device.type != "cpu":
         found = f"{weights.dtype} on {weights.device}"
         return f"the native kernels compute in float32 and float64 on the CPU, and the weights are {found}"
@@ -50,10 +50,9 @@ def native(cell: Cell, x: Tensor, state: State, lengths: Tensor | None = None) -
         projected = kernel.project(cell, x.transpose(0, 1)).to(cell.initial_state(1)[0].dtype).contiguous()
         outputs, ends = operate(kernel.name, projected, leaves, weights, lengths)
         return outputs.transpose(0, 1), kernel.state(*ends)
-    rows = _arranged(cell, x, lengths)
-    given = _given(kernel, cell, x, state, rows)
-    outputs, *ends = kernel.chain.apply(*given, rows, _is_kept(given))
-    return rows.padded(outputs, *x.shape[:2]), kernel.state(*(rows.unsorted(leaf) for leaf in ends))
+    way = _way(kernel, cell, x, state, _arranged(cell, x, lengths))
+    outputs, (end,) = run_pass(kernel, x.shape[0], x.shape[1], [way])
+    return outputs, kernel.state(*end)
 
 
 def both_ways(
@@ -79,15 +78,9 @@ def both_ways(
     ways = ahead, ahead.reversed(lengths, x.shape[1])
     if ahead.place is None:
         x = x.transpose(0, 1).contiguous().transpose(0, 1)  # as both will read it
-    given = [_given(kernel, *one) for one in zip(cells, (x, x), states, ways, strict=True)]
-    found = TwoChains.apply(kernel.chain, ways, tuple(map(_is_kept, given)), *given[0], *given[1])  # type: ignore[no-untyped-call]
-    half = len(found) // 2
-    (one, *ends), (two, *starts) = found[:half], found[half:]
-    joined = torch.cat([rows.padded(outputs, *x.shape[:2]) for rows, outputs in zip(ways, (one, two), strict=True)], -1)
-    return joined, (
-        kernel.state(*(ahead.unsorted(leaf) for leaf in ends)),
-        kernel.state(*(ahead.unsorted(leaf) for leaf in starts)),
-    )
+    given = [_way(kernel, *one) for one in zip(cells, (x, x), states, ways, strict=True)]
+    outputs, (at_end, at_start) = run_pass(kernel, x.shape[0], x.shape[1], given)
+    return outputs, (kernel.state(*at_end), kernel.state(*at_start))
 
 
 def _kernel(cell: Cell, x: Tensor, state: State) -> Kernel:
@@ -112,14 +105,16 @@ def _arranged(cell: Cell, x: Tensor, lengths: Tensor | None) -> Arrangement:
     return arrange(lengths, rows, steps)
 
 
-def _given(kernel: Kernel, cell: Cell, x: Tensor, state: State, rows: Arrangement) -> list[Tensor]:
-    """What the chain is given: the projected input, the leaves of the state, the weights."""
-    leaves = {name: leaf.contiguous() for name, leaf in state._asdict().items()}
-    expected = cell.initial_state(rows.rows)
-    shapes = {name: (leaf, tuple(getattr(expected, name).shape)) for name, leaf in leaves.items()}
-    check_tensors(_where(cell), expected[0].dtype, shapes)
-    inputs = kernel.project(cell, rows.packed(x)).to(expected[0].dtype)  # autocast may give it in a shorter one
-    return [inputs, *(rows.sorted(leaf) for leaf in leaves.values()), *_weights(kernel, cell)]
+def _way(kernel: Kernel, cell: Cell, x: Tensor, state: State, rows: Arrangement) -> Way:
+    """What a direction's pass is given."""
+    leaves, weights = [leaf.contiguous() for leaf in state], _weights(kernel, cell)
+    dtype = _weight(cell).dtype
+    widths = (cell.output_size, getattr(cell, "hidden_size", 0))
+    named = zip(kernel.state._fields, leaves, widths, strict=False)
+    check_tensors(_where(cell), dtype, {name: (leaf, (rows.rows, width)) for name, leaf, width in named})
+    if kernel.projection is None or torch.is_autocast_enabled("cpu"):  # it may give the product in a shorter precision
+        return Way(rows, kernel.project(cell, rows.packed(x)).to(dtype), (), leaves, weights)
+    return Way(rows, x, kernel.projection(cell), leaves, weights)
 
 
 def _weights(kernel: Kernel, cell: Cell) -> list[Tensor]:
@@ -131,9 +126,12 @@ def _weights(kernel: Kernel, cell: Cell) -> list[Tensor]:
     return weights
 
 
-def _is_kept(given: list[Tensor]) -> bool:
-    """Whether backward will come."""
-    return torch.is_grad_enabled() and any(one.requires_grad for one in given)
+def _weight(cell: Cell) -> Tensor:
+    """One of the cell's weights; they are alike."""
+    for one in cell._parameters.values():
+        if one is not None:
+            return one
+    return next(cell.parameters())  # in modules of its own
 
 
 def _where(cell: Cell) -> str:

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Callable
 from ctypes import POINTER, c_int, c_int64, c_void_p
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from recurra.errors import SettingsError
 
 PATH = Path(__file__).with_name("_recurra_native.library.so")
-INTERFACE = 7
+INTERFACE = 8
 """What this Python expects of `recurra_interface`; both go up with every change of a signature."""
 
 LEVELS = ("portable", "AVX2", "AVX-512")
@@ -24,6 +25,8 @@ SUFFIXES = {torch.float32: "f32", torch.float64: "f64"}
 """The dtypes that it computes in, and how its functions end."""
 
 CHAINS = (
+    "gru",
+    "lstm",
     "rnn_tanh",
     "rnn_relu",
     "indrnn",
@@ -34,9 +37,6 @@ CHAINS = (
     "scan",
 )
 """The chains of chains.hpp, each forward and backward."""
-
-PLACED = ("gru_forward", "gru_backward", "lstm_forward", "lstm_backward")
-"""The functions with pointers of their own that with _places behind their name are called as the chains are."""
 
 MEND = (
     "install recurra again where a C++17 compiler, GCC or Clang, is found: "
@@ -55,6 +55,7 @@ class Sequences(ctypes.Structure):
         ("threads", c_int64),
         ("read_size", c_int64),
         ("halved", c_int64),
+        ("apart", c_int64),
     )
 
 
@@ -88,10 +89,14 @@ class Library:
         functions.recurra_together.argtypes = [POINTER(LibraryCall), c_int64, c_int64]
         for suffix in SUFFIXES.values():
             self._describe(suffix)
+        self._lanes: dict[tuple[int, torch.dtype], int] = {
+            (level, dtype): self.function("lanes", dtype)(level)
+            for level, dtype in product(range(len(LEVELS)), SUFFIXES)
+        }
 
     def lanes(self, dtype: torch.dtype) -> int:
         """Numbers in a register."""
-        return int(self.function("lanes", dtype)(self.level))
+        return self._lanes[self.level, dtype]
 
     def function(self, name: str, dtype: torch.dtype) -> Callable[..., Any]:
         """A kernel by name; its first argument is the level."""
@@ -99,20 +104,15 @@ class Library:
         return found
 
     def _describe(self, suffix: str) -> None:
-        pointers = {"pack_gates": 0, "gru_forward": 8, "gru_backward": 9, "lstm_forward": 9, "lstm_backward": 8}
-        for name, count in pointers.items():
-            function = getattr(self.functions, f"recurra_{name}_{suffix}")
-            function.restype = None
-            function.argtypes = [c_int, POINTER(Sequences), *[c_void_p] * count]
         chains = [f"{name}_{way}" for name in CHAINS for way in ("forward", "backward")]
-        for name in (*chains, *(f"{name}_places" for name in PLACED)):
+        for name in chains:
             function = getattr(self.functions, f"recurra_{name}_{suffix}")
             function.restype, function.argtypes = None, [c_int, POINTER(Sequences), c_int64, c_void_p]
         for name in ("pack_rows", "pack_columns"):
             function = getattr(self.functions, f"recurra_{name}_{suffix}")
             function.restype, function.argtypes = None, [c_int, c_int, c_void_p, c_int64, c_int64, c_void_p]
         pack = getattr(self.functions, f"recurra_pack_gates_{suffix}")
-        pack.argtypes = [c_int, c_int, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p]
+        pack.restype, pack.argtypes = None, [c_int, c_int, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p]
         lanes = getattr(self.functions, f"recurra_lanes_{suffix}")
         lanes.restype, lanes.argtypes = c_int64, [c_int]
         layer = getattr(self.functions, f"recurra_pack_layer_{suffix}")

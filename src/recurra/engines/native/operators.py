@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from recurra.engines.native.arrangement import Arrangement, arrange
-from recurra.engines.native.chain import refuse_forward_mode, refuse_second_derivatives
 from recurra.engines.native.check import check_lengths
 from recurra.engines.native.kernels import KERNELS, Kernel
-from recurra.engines.native.together import Record
+from recurra.engines.native.passes import refuse_forward_mode, refuse_second_derivatives, take_in
+from recurra.engines.native.together import Record, alone
 from recurra.errors import SettingsError, ShapeError
 
 
@@ -42,10 +42,12 @@ def chain(
         [T · B, …], which holds nothing behind the steps that are valid.
     """
     one, rows = _chain(cell), _rows(cell, inputs, lengths)
-    record, leaves = Record(), [rows.sorted(leaf) for leaf in state]
-    outputs, *ends = one.chain.forward(record, _packed(inputs, rows), *leaves, *weights, rows, keep)
-    found = [_padded(outputs, rows, inputs.shape), *(rows.unsorted(end) for end in ends)]
-    return [*found, _filled(record.saved_tensors[-1], inputs)] if keep else found
+    leaves, packed = [rows.sorted(leaf) for leaf in state], _packed(inputs, rows)
+    record = Record(rows, inputs.new_empty(rows.total, state[0].shape[1]))
+    placed, kept = take_in(one, packed, leaves, weights, record.outputs, keep)
+    ends = alone(one.chain.forward(record, placed, kept, *leaves, *weights))
+    found = [_padded(record.outputs, rows, inputs.shape), *(rows.unsorted(end) for end in ends)]
+    return [*found, _filled(record.saved[-1], inputs)] if keep else found
 
 
 @chain.register_fake
@@ -71,15 +73,16 @@ def chain_backward(
     """The gradients of the projected input, of the state's leaves and of the weights, from those of the outputs."""
     one, rows = _chain(cell), _rows(cell, outputs, lengths)
     leaves, packed = [rows.sorted(leaf) for leaf in state], _packed(outputs, rows)
-    record = Record()
-    record.rows, record.needs_input_grad = rows, (True,) * (3 + len(state) + len(weights))
-    record.saved_tensors = one.saved(leaves, weights, packed, kept[: len(packed)])
-    with torch.no_grad():
-        found = one.chain.backward(record, _packed(given, rows), *(rows.sorted(end) for end in given_ends))
+    record = Record(rows, packed)
+    record.needed = (True,) * (1 + len(state) + len(weights))
+    record.saved = one.saved(leaves, weights, kept[: len(packed)])
+    carried = (rows.sorted(end).clone(memory_format=torch.contiguous_format) for end in given_ends)
+    found = alone(one.chain.backward(record, _packed(given, rows).contiguous(), *carried))
     to_inputs, *rest = found[: 1 + len(state) + len(weights)]
     to_state, to_weights = rest[: len(state)], rest[len(state) :]
-    of_weights = [to_weight.to(weight.dtype) for to_weight, weight in zip(to_weights, weights, strict=True)]
-    return [_padded(to_inputs, rows, given.shape), *(rows.unsorted(leaf) for leaf in to_state), *of_weights]
+    of_weights = [one.to(weight.dtype).contiguous() for one, weight in zip(to_weights, weights, strict=True)]
+    to_inputs = _padded(to_inputs.contiguous(), rows, given.shape)
+    return [to_inputs, *(rows.unsorted(leaf) for leaf in to_state), *of_weights]
 
 
 @chain_backward.register_fake

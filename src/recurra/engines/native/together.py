@@ -1,6 +1,9 @@
-"""Chains that do not depend on each other, run at once: the two directions of a layer.
+"""How chains are run: alone, or the two directions of a layer at once.
 
-What a chain does in Python stands around its call of the library, and is written as one function that stops there:
+A chain is a cell along time, as two functions. `forward(record, projected input, room for what is kept or None, leaves
+of the state, weights)` writes the outputs to `record.outputs` and returns the leaves at the end; `backward(record,
+gradient of the outputs, gradients of the ends, which it may write to)` returns the gradients of the projected input, of
+the leaves and of the weights. What they do in Python stands around one call of the library, at which each stops:
 `yield Call(…)`. So two chains can be stopped at their calls, and the library does both together.
 """
 
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Generator, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -31,40 +35,47 @@ class Call(NamedTuple):
 
 
 class Record:
-    """What a chain takes for autograd's context where it is not torch that calls it."""
+    """What surrounds a chain, and what its forward leaves for its backward.
 
-    rows: Arrangement
-    needs_input_grad: Sequence[bool]
-    saved_tensors: Sequence[Tensor | None] = ()
+    rows: the arrangement. outputs: [N, H], at first room for them. overwrites: whether backward may write over what
+    forward kept. needed: of each of the chain's tensors, the projected input first, whether its gradient is asked for.
+    saved: what forward did save.
+    """
 
-    def save_for_backward(self, *tensors: Tensor | None) -> None:
-        self.saved_tensors = tensors
+    def __init__(self, rows: Arrangement, outputs: Tensor, overwrites: bool = False) -> None:
+        self.rows, self.outputs, self.overwrites = rows, outputs, overwrites
+        self.needed: Sequence[bool] = ()
+        self.saved: Sequence[Any] = ()
+
+    def save(self, *tensors: Tensor | None) -> None:
+        """Leave tensors."""
+        self.saved = tensors
+
+    def written_over(self, kept: Tensor) -> Tensor:
+        """Where gradients shaped as something kept may go."""
+        return kept if self.overwrites else torch.empty_like(kept)
+
+    def of_read(self, index: int, gradients: Tensor, hidden: Tensor) -> Tensor | None:
+        """The gradient of the weights that read the hidden state, `needed[index]`; see `Arrangement.onto_read`."""
+        return self.rows.onto_read(gradients, hidden, self.outputs) if self.needed[index] else None
 
 
-Results: TypeAlias = tuple[Tensor | None, ...]
+Results: TypeAlias = tuple[Any, ...]
 Steps: TypeAlias = Generator[Call, None, Results]
 
 
-class Chained:
-    """A chain's function as torch calls it, alone.
-
-    Args:
-        body: the function, which stops once, where it wants the library to be called.
-    """
-
-    def __init__(self, body: Callable[..., Steps]) -> None:
-        self.body = body
-
-    def __call__(self, ctx: Any, *arguments: Any) -> Results:
-        steps = self.body(ctx, *arguments)
-        one = next(steps)
-        one.sequences.threads = torch.get_num_threads()
-        one.function(load().level, one.sequences, one.weights, _pointers(one.places))
-        return _end(steps)
+def alone(steps: Steps) -> Results:
+    """A chain from its beginning to its end."""
+    one = next(steps)
+    one.sequences.threads = torch.get_num_threads()
+    one.function(load().level, one.sequences, one.weights, _pointers(one.places))
+    return _end(steps)
 
 
 def at_once(several: Sequence[Steps]) -> list[Results]:
     """Begin all chains, call the library once for all, and end them. They share the threads."""
+    if len(several) == 1:
+        return [alone(several[0])]
     calls = [next(one) for one in several]
     library, threads = load(), torch.get_num_threads()
     pointers = [_pointers(one.places) for one in calls]  # must live until the library has returned
@@ -78,8 +89,14 @@ def at_once(several: Sequence[Steps]) -> list[Results]:
     return [_end(one) for one in several]
 
 
+@cache
+def _array(count: int) -> Any:
+    """The type of so many pointers."""
+    return ctypes.c_void_p * count
+
+
 def _pointers(places: Sequence[Tensor | None]) -> Any:
-    return (ctypes.c_void_p * len(places))(*[None if one is None else one.data_ptr() for one in places])
+    return _array(len(places))(*[None if one is None else one.data_ptr() for one in places])
 
 
 def _end(one: Steps) -> Results:

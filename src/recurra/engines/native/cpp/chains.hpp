@@ -2,6 +2,10 @@
 #pragma once
 
 #define RECURRA_CHAINS(X)     \
+  X(gru_forward)              \
+  X(gru_backward)             \
+  X(lstm_forward)             \
+  X(lstm_backward)            \
   X(rnn_tanh_forward)         \
   X(rnn_tanh_backward)        \
   X(rnn_relu_forward)         \

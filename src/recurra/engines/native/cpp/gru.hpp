@@ -2,9 +2,9 @@
 
 template <typename T, bool halved>
 struct GRURows {
-  int64_t H;
+  int64_t H, apart;                   // units; numbers from one row of `inputs` to the next
   const T *inputs, *packed, *before;  // of this step: [rows, 3·H], a block of weights, the hidden states before it
-  T *after, *kept;                    // the hidden states after it; r, z, n and U_n·h + c_n [rows, 4·H], or null
+  T *after, *kept;                    // the hidden states after it; U_n·h + c_n, r, z and n [rows, 4·H], or null
   int64_t unit;                       // the block's first unit
 
   template <int R>
@@ -23,7 +23,7 @@ struct GRURows {
 
   void gates(int64_t row, const Lanes<T> (&sums)[3]) const {
     const int64_t wide = H - unit;
-    const T* input = inputs + row * 3 * H + unit;
+    const T* input = inputs + row * apart + unit;
     const Lanes<T> r = sigmoid(load(input, wide) + sums[0]);
     const Lanes<T> z = sigmoid(load(input + H, wide) + sums[1]);
     const Lanes<T> n = hyperbolic_tangent(load(input + 2 * H, wide) + r * sums[2]);
@@ -31,14 +31,15 @@ struct GRURows {
     store(after + row * H + unit, n + z * (h - n), wide);
     if (kept != nullptr) {
       T* keep = kept + row * 4 * H + unit;
-      store(keep, r, wide);
-      store(keep + H, z, wide);
-      store(keep + 2 * H, n, wide);
-      store(keep + 3 * H, sums[2], wide);
+      store(keep, sums[2], wide);
+      store(keep + H, r, wide);
+      store(keep + 2 * H, z, wide);
+      store(keep + 3 * H, n, wide);
     }
   }
 };
 
+// The rows of `inputs` are s.apart numbers from each other: they may stand in `kept`, where r, z and n will.
 template <typename T>
 void gru_forward(const Sequences& s, Share share, const T* inputs, const T* packed, const T* hidden, T* outputs,
                  T* ends, T* kept) {
@@ -52,23 +53,24 @@ void gru_forward(const Sequences& s, Share share, const T* inputs, const T* pack
     for_weights<T>(s.halved, [&](auto halved) {
       const T* block = packed;
       for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + words_of<halved.value>(H)) * 3 * lanes) {
-        const GRURows<T, halved.value> rows{H, inputs, block, before, outputs, kept, unit};
+        const GRURows<T, halved.value> rows{H, s.apart, inputs, block, before, outputs, kept, unit};
         in_tiles<tallest<3>()>(rows, share.first, last);
       }
     });
     keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
     before = outputs;
-    inputs += active * 3 * H;
+    inputs += active * s.apart;
     outputs += active * H;
     if (kept != nullptr) kept += active * 4 * H;
   }
 }
 
-// From the gradients of outputs [N, H] and ends [rows, H] to those of W·x + b and of U·h + c, both [N, 3·H]; `carried`
-// holds the gradients of the ends at first and of the initial states at last.
+// From the gradients of outputs [N, H] and ends [rows, H] to those of U_n·h + c_n, r, z and n before their functions,
+// [N, 4·H], which may be `kept`: the first three are those of U·h + c, its rows in the order n, r, z, as in `packed`, and
+// the last three of W·x + b. `carried` holds the gradients of the ends at first and of the initial states at last.
 template <typename T>
 void gru_backward(const Sequences& s, Share share, const T* packed, const T* hidden, const T* outputs, const T* kept,
-                  const T* given, T* carried, T* to_inputs, T* to_products) {
+                  const T* given, T* carried, T* to_sums) {
   constexpr int64_t lanes = Width<T>::lanes;
   const int64_t H = s.hidden_size;
   int64_t start = 0;
@@ -82,21 +84,19 @@ void gru_backward(const Sequences& s, Share share, const T* packed, const T* hid
       for (int64_t unit = 0; unit < H; unit += lanes) {
         const int64_t wide = H - unit < lanes ? H - unit : lanes;
         const T* keep = kept + at * 4 * H + unit;
-        const Lanes<T> r = load(keep, wide), z = load(keep + H, wide), n = load(keep + 2 * H, wide);
-        const Lanes<T> product = load(keep + 3 * H, wide), h = load(before + row * H + unit, wide);
+        const Lanes<T> product = load(keep, wide), r = load(keep + H, wide), z = load(keep + 2 * H, wide);
+        const Lanes<T> n = load(keep + 3 * H, wide), h = load(before + row * H + unit, wide);
         const Lanes<T> d = load(carried + row * H + unit, wide) + load(given + at * H + unit, wide);
         const Lanes<T> dn = d * (1 - z) * (1 - n * n), dz = d * (h - n) * z * (1 - z);
         const Lanes<T> dr = dn * product * r * (1 - r);
-        T *input = to_inputs + at * 3 * H + unit, *of_product = to_products + at * 3 * H + unit;
-        store(input, dr, wide);
-        store(input + H, dz, wide);
-        store(input + 2 * H, dn, wide);
-        store(of_product, dr, wide);
-        store(of_product + H, dz, wide);
-        store(of_product + 2 * H, dn * r, wide);
+        T* sums = to_sums + at * 4 * H + unit;
+        store(sums, dn * r, wide);
+        store(sums + H, dr, wide);
+        store(sums + 2 * H, dz, wide);
+        store(sums + 3 * H, dn, wide);
         store(carried + row * H + unit, d * z, wide);
       }
     }
-    add_columns(s, to_products + start * 3 * H, packed, carried, share.first, last, 3 * H, H);
+    add_columns(s, to_sums + start * 4 * H, packed, carried, share.first, last, 3 * H, H, 4 * H);
   }
 }

@@ -1,17 +1,17 @@
 // The chain of independent units: h' = max(0, a + u ∘ h).
 
+// `outputs` holds W·x + b at first.
 template <typename T>
-void indrnn_forward(const Sequences& s, Share share, const T* inputs, const T* weight, const T* hidden, T* outputs,
-                    T* ends) {
+void indrnn_forward(const Sequences& s, Share share, const T* weight, const T* hidden, T* outputs, T* ends) {
   const int64_t H = s.hidden_size;
   keep_ends(hidden, ends, share.first, share.last, H);
   forwards(s, share, [&](int64_t t, int64_t start, int64_t last) {
-    const T *read = before(s, t, start, hidden, outputs, H), *input = inputs + start * H;
+    const T *read = before(s, t, start, hidden, outputs, H);
     T* after = outputs + start * H;
     for (int64_t row = share.first; row < last; ++row) {
       in_lanes<T>(0, H, [&](int64_t unit, int64_t wide) {
         const int64_t at = row * H + unit;
-        const Lanes<T> sum = load(input + at, wide) + load(weight + unit, wide) * load(read + at, wide);
+        const Lanes<T> sum = load(after + at, wide) + load(weight + unit, wide) * load(read + at, wide);
         store(after + at, rectified<T>(sum), wide);
       });
     }

@@ -1,7 +1,4 @@
 // The plain C interface. Nothing is checked here: `check.py` stands before every call.
-#include <cstddef>
-#include <utility>
-
 #include "kernels.hpp"
 #include "shares.hpp"
 
@@ -43,7 +40,7 @@ const Kernels<double>& of<double>(const Unit& unit) {
 #define RECURRA_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Goes up with every change of what follows; `library.py` refuses another.
-RECURRA_EXPORT int recurra_interface() { return 7; }
+RECURRA_EXPORT int recurra_interface() { return 8; }
 
 RECURRA_EXPORT int recurra_best_level() { return best(); }
 
@@ -60,47 +57,6 @@ RECURRA_EXPORT int recurra_best_level() { return best(); }
   RECURRA_EXPORT void recurra_pack_columns_##suffix(int level, int halved, const void* weights, int64_t read,          \
                                                     int64_t given, T* packed) {                                        \
     of<T>(unit_of(level)).pack_columns(halved, weights, read, given, packed);                                          \
-  }                                                                                                                    \
-  RECURRA_EXPORT void recurra_gru_forward_##suffix(int level, const Sequences* s, const T* inputs,                     \
-                                                   const void* weights, const T* bias, const T* hidden, T* packed,     \
-                                                   T* outputs, T* ends, T* kept) {                                     \
-    const auto& kernels = of<T>(unit_of(level));                                                                       \
-    const int64_t H = s->hidden_size;                                                                                  \
-    kernels.pack_gates(s->halved, weights, bias, 3, H, H, packed);                                                     \
-    in_shares(*s, 3 * H * H, [&](Share share) {                                                                        \
-      kernels.gru_forward(*s, share, inputs, packed, hidden, outputs, ends, kept);                                     \
-    });                                                                                                                \
-  }                                                                                                                    \
-  RECURRA_EXPORT void recurra_gru_backward_##suffix(int level, const Sequences* s, const void* weights,                \
-                                                    const T* hidden, const T* outputs, const T* kept,                  \
-                                                    const T* given, T* packed, T* carried, T* to_inputs,               \
-                                                    T* to_products) {                                                  \
-    const auto& kernels = of<T>(unit_of(level));                                                                       \
-    const int64_t H = s->hidden_size;                                                                                  \
-    kernels.pack_columns(s->halved, weights, 3 * H, H, packed);                                                        \
-    in_shares(*s, 3 * H * H, [&](Share share) {                                                                        \
-      kernels.gru_backward(*s, share, packed, hidden, outputs, kept, given, carried, to_inputs, to_products);          \
-    });                                                                                                                \
-  }                                                                                                                    \
-  RECURRA_EXPORT void recurra_lstm_forward_##suffix(int level, const Sequences* s, const T* inputs,                    \
-                                                    const void* weights, const T* bias, const T* hidden, T* packed,    \
-                                                    T* cells, T* outputs, T* ends, T* kept) {                          \
-    const auto& kernels = of<T>(unit_of(level));                                                                       \
-    const int64_t H = s->hidden_size;                                                                                  \
-    kernels.pack_gates(s->halved, weights, bias, 4, H, H, packed);                                                     \
-    in_shares(*s, 4 * H * H, [&](Share share) {                                                                        \
-      kernels.lstm_forward(*s, share, inputs, packed, hidden, cells, outputs, ends, kept);                             \
-    });                                                                                                                \
-  }                                                                                                                    \
-  RECURRA_EXPORT void recurra_lstm_backward_##suffix(int level, const Sequences* s, const void* weights,               \
-                                                     const T* cells, const T* kept, const T* given, T* packed,         \
-                                                     T* carried, T* carried_cells, T* to_inputs) {                     \
-    const auto& kernels = of<T>(unit_of(level));                                                                       \
-    const int64_t H = s->hidden_size;                                                                                  \
-    kernels.pack_columns(s->halved, weights, 4 * H, H, packed);                                                        \
-    in_shares(*s, 4 * H * H, [&](Share share) {                                                                        \
-      kernels.lstm_backward(*s, share, packed, cells, kept, given, carried, carried_cells, to_inputs);                 \
-    });                                                                                                                \
   }                                                                                                                    \
   RECURRA_EXPORT void recurra_pack_layer_##suffix(int level, int64_t kind, const T* weight_ih, const T* weight_hh,     \
                                                   const T* bias_ih, const T* bias_hh, int64_t input_size,              \
@@ -151,31 +107,6 @@ RECURRA_EXPORT int64_t recurra_plan_space(const Plan* p) { return space_of(*p); 
 
 RECURRA_KERNELS(float, f32)
 RECURRA_KERNELS(double, f64)
-
-// The functions with pointers of their own, as those of RECURRA_CHAINS: with them in an array, in the same order.
-template <auto function>
-struct InArray;
-template <typename... Pointers, void (*function)(int, const Sequences*, Pointers...)>
-struct InArray<function> {
-  template <std::size_t... index>
-  static void in_order(int level, const Sequences* s, void* const* places, std::index_sequence<index...>) {
-    function(level, s, static_cast<Pointers>(places[index])...);
-  }
-  static void run(int level, const Sequences* s, void* const* places) {
-    in_order(level, s, places, std::index_sequence_for<Pointers...>{});
-  }
-};
-#define RECURRA_IN_ARRAY(name, suffix)                                                                          \
-  RECURRA_EXPORT void recurra_##name##_places_##suffix(int level, const Sequences* s, int64_t, void* const* places) { \
-    InArray<recurra_##name##_##suffix>::run(level, s, places);                                                  \
-  }
-#define RECURRA_IN_ARRAYS(suffix)       \
-  RECURRA_IN_ARRAY(gru_forward, suffix)  \
-  RECURRA_IN_ARRAY(gru_backward, suffix) \
-  RECURRA_IN_ARRAY(lstm_forward, suffix) \
-  RECURRA_IN_ARRAY(lstm_backward, suffix)
-RECURRA_IN_ARRAYS(f32)
-RECURRA_IN_ARRAYS(f64)
 
 // A chain that is to be run, and what it is to be given.
 struct Call {

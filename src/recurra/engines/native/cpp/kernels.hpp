@@ -8,11 +8,12 @@
 
 // Rows sorted by length, longest first, their steps one after the other: step t holds the first active[t] rows, and
 // N = Σ active[t]. Every pointer is to numbers without gaps. threads: as many may work on them. read_size: of the hidden
-// state where it is another than hidden_size. halved: the matrices are of bfloat16, the rest is float.
+// state where it is another than hidden_size. halved: the matrices are of bfloat16, the rest is float. apart: numbers
+// from one row of a GRU's projected input to the next.
 struct Sequences {
   int64_t rows, steps, hidden_size;
   const int64_t* active;
-  int64_t threads, read_size, halved;
+  int64_t threads, read_size, halved, apart;
 };
 
 // The rows first … last − 1 of the sequences: what one call of a kernel computes. Kernels get pointers to all rows.
@@ -28,10 +29,6 @@ struct Kernels {
   int64_t lanes;
   void (*pack_gates)(bool, const void*, const T*, int64_t, int64_t, int64_t, T*);
   void (*pack_columns)(bool, const void*, int64_t, int64_t, T*);
-  void (*gru_forward)(const Sequences&, Share, const T*, const T*, const T*, T*, T*, T*);
-  void (*gru_backward)(const Sequences&, Share, const T*, const T*, const T*, const T*, const T*, T*, T*, T*);
-  void (*lstm_forward)(const Sequences&, Share, const T*, const T*, const T*, T*, T*, T*, T*);
-  void (*lstm_backward)(const Sequences&, Share, const T*, const T*, const T*, const T*, T*, T*, T*);
   void (*pack_layer)(int64_t, const T*, const T*, const T*, const T*, int64_t, int64_t, T*);
   void (*step_rows)(const Plan*, int64_t, const int64_t*, T*, const T*, T*);
   void (*step_along)(const Plan*, int64_t, int64_t, T*, const T*, T*);

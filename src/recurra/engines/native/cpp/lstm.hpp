@@ -3,9 +3,9 @@
 template <typename T, bool halved>
 struct LSTMRows {
   int64_t H;
-  const T *inputs, *packed, *before;  // of this step: [rows, 4·H], a block of weights, the hidden states before it
-  T *after, *cells, *kept;            // hidden states after it; cells [rows, H], in place; i, f, g, o, c' [rows, 5·H]
-  int64_t unit;                       // the block's first unit
+  const T *packed, *before;             // a block of weights, and the hidden states before this step
+  T *after, *cells, *gates, *all_cells;  // of this step: as in lstm_forward; cells [rows, H], in place
+  int64_t unit;                         // the block's first unit
 
   template <int R>
   RECURRA_APART void rows(int64_t first) const {
@@ -18,35 +18,34 @@ struct LSTMRows {
     }
     add_in_order<R, 1, 4, halved, T>(before + first * H, H, packed + 4 * lanes, 0, H, sums);
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) gates(first + r, sums[r][0]);
+    for (int r = 0; r < R; ++r) end(first + r, sums[r][0]);
   }
 
-  void gates(int64_t row, const Lanes<T> (&sums)[4]) const {
+  void end(int64_t row, const Lanes<T> (&sums)[4]) const {
     const int64_t wide = H - unit;
-    const T* input = inputs + row * 4 * H + unit;
-    const Lanes<T> i = sigmoid(load(input, wide) + sums[0]);
-    const Lanes<T> f = sigmoid(load(input + H, wide) + sums[1]);
-    const Lanes<T> g = hyperbolic_tangent(load(input + 2 * H, wide) + sums[2]);
-    const Lanes<T> o = sigmoid(load(input + 3 * H, wide) + sums[3]);
+    T* gate = gates + row * 4 * H + unit;
+    const Lanes<T> i = sigmoid(load(gate, wide) + sums[0]);
+    const Lanes<T> f = sigmoid(load(gate + H, wide) + sums[1]);
+    const Lanes<T> g = hyperbolic_tangent(load(gate + 2 * H, wide) + sums[2]);
+    const Lanes<T> o = sigmoid(load(gate + 3 * H, wide) + sums[3]);
     T* place = cells + row * H + unit;
     const Lanes<T> cell = f * load(place, wide) + i * g;
     store(place, cell, wide);
     store(after + row * H + unit, o * hyperbolic_tangent(cell), wide);
-    if (kept != nullptr) {
-      T* keep = kept + row * 5 * H + unit;
-      store(keep, i, wide);
-      store(keep + H, f, wide);
-      store(keep + 2 * H, g, wide);
-      store(keep + 3 * H, o, wide);
-      store(keep + 4 * H, cell, wide);
+    if (all_cells != nullptr) {
+      store(gate, i, wide);
+      store(gate + H, f, wide);
+      store(gate + 2 * H, g, wide);
+      store(gate + 3 * H, o, wide);
+      store(all_cells + row * H + unit, cell, wide);
     }
   }
 };
 
-// `cells` holds the cells before the first step at first, and those of the ends at last.
+// As lstm_peephole_forward, but that the gates are computed where their sums are, in registers.
 template <typename T>
-void lstm_forward(const Sequences& s, Share share, const T* inputs, const T* packed, const T* hidden, T* cells,
-                  T* outputs, T* ends, T* kept) {
+void lstm_forward(const Sequences& s, Share share, const T* packed, const T* hidden, T* cells, T* outputs, T* ends,
+                  T* gates, T* all_cells) {
   constexpr int64_t lanes = Width<T>::lanes;
   const int64_t H = s.hidden_size;
   keep_ends(hidden, ends, share.first, share.last, H);
@@ -57,22 +56,22 @@ void lstm_forward(const Sequences& s, Share share, const T* inputs, const T* pac
     for_weights<T>(s.halved, [&](auto halved) {
       const T* block = packed;
       for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + words_of<halved.value>(H)) * 4 * lanes) {
-        const LSTMRows<T, halved.value> rows{H, inputs, block, before, outputs, cells, kept, unit};
+        const LSTMRows<T, halved.value> rows{H, block, before, outputs, cells, gates, all_cells, unit};
         in_tiles<tallest<4>()>(rows, share.first, last);
       }
     });
     keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
     before = outputs;
-    inputs += active * 4 * H;
     outputs += active * H;
-    if (kept != nullptr) kept += active * 5 * H;
+    gates += active * 4 * H;
+    if (all_cells != nullptr) all_cells += active * H;
   }
 }
 
-// As gru_backward; the two gradients of the gates are one, [N, 4·H].
+// As rnn_backward, and for the cells; to_inputs [N, 4·H] may be `gates`.
 template <typename T>
-void lstm_backward(const Sequences& s, Share share, const T* packed, const T* cells, const T* kept, const T* given,
-                   T* carried, T* carried_cells, T* to_inputs) {
+void lstm_backward(const Sequences& s, Share share, const T* packed, const T* cells, const T* gates, const T* all_cells,
+                   const T* given, T* carried, T* carried_cells, T* to_inputs) {
   constexpr int64_t lanes = Width<T>::lanes;
   const int64_t H = s.hidden_size;
   int64_t start = 0;
@@ -80,21 +79,21 @@ void lstm_backward(const Sequences& s, Share share, const T* packed, const T* ce
   for (int64_t t = s.steps - 1; t >= 0; --t) {
     const int64_t last = last_of(s, share, t);
     start -= s.active[t];
-    const T* before = t == 0 ? cells : kept + (start - s.active[t - 1]) * 5 * H + 4 * H;
-    const int64_t stride = t == 0 ? H : 5 * H;
+    const T* before = t == 0 ? cells : all_cells + (start - s.active[t - 1]) * H;
     for (int64_t row = share.first; row < last; ++row) {
       const int64_t at = start + row;
       for (int64_t unit = 0; unit < H; unit += lanes) {
         const int64_t wide = H - unit < lanes ? H - unit : lanes;
-        const T* keep = kept + at * 5 * H + unit;
+        const T* keep = gates + at * 4 * H + unit;
         const Lanes<T> i = load(keep, wide), f = load(keep + H, wide), g = load(keep + 2 * H, wide);
-        const Lanes<T> o = load(keep + 3 * H, wide), squashed = hyperbolic_tangent(load(keep + 4 * H, wide));
+        const Lanes<T> o = load(keep + 3 * H, wide);
+        const Lanes<T> squashed = hyperbolic_tangent(load(all_cells + at * H + unit, wide));
         T *hidden = carried + row * H + unit, *cell = carried_cells + row * H + unit;
         const Lanes<T> d = load(hidden, wide) + load(given + at * H + unit, wide);
         const Lanes<T> dc = load(cell, wide) + d * o * (1 - squashed * squashed);
         T* input = to_inputs + at * 4 * H + unit;
         store(input, dc * g * i * (1 - i), wide);
-        store(input + H, dc * load(before + row * stride + unit, wide) * f * (1 - f), wide);
+        store(input + H, dc * load(before + row * H + unit, wide) * f * (1 - f), wide);
         store(input + 2 * H, dc * i * (1 - g * g), wide);
         store(input + 3 * H, d * squashed * o * (1 - o), wide);
         store(cell, dc * f, wide);

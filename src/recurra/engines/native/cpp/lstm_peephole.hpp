@@ -1,16 +1,15 @@
 // The chain of an LSTM whose gates see the cell: i, f = σ(a + U·h + p ∘ c), g = tanh(a + U·h), c' = f ∘ c + i ∘ g,
 // o = σ(a + U·h + p ∘ c'), h' = o ∘ tanh(c').
 
-// `cells` holds the cells before the first step at first, and those of the ends at last. gates [N, 4·H] and all_cells
-// [N, H] are kept for backward; all_cells null: nothing is, and gates are [rows, 4·H].
+// `cells` holds the cells before the first step at first, and those of the ends at last; `gates` [N, 4·H] W·x + b at
+// first. Gates and all_cells [N, H] are kept for backward, or all_cells is null.
 template <typename T>
-void lstm_peephole_forward(const Sequences& s, Share share, const T* inputs, const T* packed, const T* peeps,
-                           const T* hidden, T* cells, T* outputs, T* ends, T* gates, T* all_cells) {
+void lstm_peephole_forward(const Sequences& s, Share share, const T* packed, const T* peeps, const T* hidden,
+                           T* cells, T* outputs, T* ends, T* gates, T* all_cells) {
   const int64_t H = s.hidden_size, G = 4 * H;
   keep_ends(hidden, ends, share.first, share.last, H);
   forwards(s, share, [&](int64_t t, int64_t start, int64_t last) {
-    T *after = outputs + start * H, *sums = all_cells == nullptr ? gates : gates + start * G;
-    memcpy(sums + share.first * G, inputs + (start + share.first) * G, (last - share.first) * G * sizeof(T));
+    T *after = outputs + start * H, *sums = gates + start * G;
     add_columns(s, before(s, t, start, hidden, outputs, H), packed, sums, share.first, last, H, G);
     for (int64_t row = share.first; row < last; ++row) {
       in_lanes<T>(0, H, [&](int64_t unit, int64_t wide) {

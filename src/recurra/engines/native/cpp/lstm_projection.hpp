@@ -3,14 +3,13 @@
 
 // As lstm_peephole_forward; m [N, H] is kept as well, and [rows, H] where nothing is.
 template <typename T>
-void lstm_projection_forward(const Sequences& s, Share share, const T* inputs, const T* packed, const T* packed_down,
+void lstm_projection_forward(const Sequences& s, Share share, const T* packed, const T* packed_down,
                              const T* hidden, T* cells, T* outputs, T* ends, T* gates, T* wide_outputs, T* all_cells) {
   const int64_t H = s.hidden_size, P = s.read_size, G = 4 * H;
   keep_ends(hidden, ends, share.first, share.last, P);
   forwards(s, share, [&](int64_t t, int64_t start, int64_t last) {
-    const int64_t stored = all_cells == nullptr ? 0 : start;
-    T *after = outputs + start * P, *sums = gates + stored * G, *m = wide_outputs + stored * H;
-    memcpy(sums + share.first * G, inputs + (start + share.first) * G, (last - share.first) * G * sizeof(T));
+    T *after = outputs + start * P, *sums = gates + start * G;
+    T* m = wide_outputs + (all_cells == nullptr ? 0 : start) * H;
     add_columns(s, before(s, t, start, hidden, outputs, P), packed, sums, share.first, last, P, G);
     for (int64_t row = share.first; row < last; ++row) {
       in_lanes<T>(0, H, [&](int64_t unit, int64_t wide) {

@@ -1,13 +1,12 @@
 // The chain of a plain recurrent network: h' = tanh(a + U·h) or max(0, a + U·h).
 
+// `outputs` holds W·x + b at first.
 template <typename T, bool relu>
-void rnn_forward(const Sequences& s, Share share, const T* inputs, const T* packed, const T* hidden, T* outputs,
-                 T* ends) {
+void rnn_forward(const Sequences& s, Share share, const T* packed, const T* hidden, T* outputs, T* ends) {
   const int64_t H = s.hidden_size;
   keep_ends(hidden, ends, share.first, share.last, H);
   forwards(s, share, [&](int64_t t, int64_t start, int64_t last) {
     T* after = outputs + start * H;
-    memcpy(after + share.first * H, inputs + (start + share.first) * H, (last - share.first) * H * sizeof(T));
     add_columns(s, before(s, t, start, hidden, outputs, H), packed, after, share.first, last, H, H);
     in_lanes<T>(share.first * H, last * H, [&](int64_t at, int64_t wide) {
       const Lanes<T> sum = load(after + at, wide);

@@ -159,7 +159,7 @@ void pack_lanes(const void* weights, int64_t rows, int64_t K, int64_t apart, T* 
   }
 }
 
-// weights [gates · H, K] and bias [gates · H] → [blocks of H][1 + words of K][gates][lanes]; the bias, of whole words,
+// weights [gates · H, K] and bias [gates · H], or null for zeros → [blocks of H][1 + words of K][gates][lanes]; the bias, of whole words,
 // comes first in a block, and the units that the last block has too many are zero.
 template <typename T, bool halved>
 void pack_gates(const void* weights, const T* bias, int64_t gates, int64_t H, int64_t K, T* packed) {
@@ -169,7 +169,7 @@ void pack_gates(const void* weights, const T* bias, int64_t gates, int64_t H, in
     for (int64_t gate = 0; gate < gates; ++gate) {
       const int64_t row = gate * H + unit;
       T* to = packed + gate * lanes;
-      store(to, load(bias + row, H - unit), lanes);
+      store(to, bias == nullptr ? Lanes<T>{} : load(bias + row, H - unit), lanes);
       pack_lanes<T, halved>(ahead<halved, T>(weights, row * K), H - unit, K, apart, to + apart);
     }
   }
@@ -189,19 +189,20 @@ void pack_columns(const void* weights, int64_t K, int64_t H, T* packed) {
   }
 }
 
-// to [rows, H] += from [rows, K] · weights, as pack_columns left them, for `blocks` of them from `start` on.
+// to [rows, H] += from [rows, K] · weights, as pack_columns left them, for `blocks` of them from `start` on; the rows of
+// `from` are `apart` numbers from each other.
 template <typename T, int blocks, bool halved>
 struct AddColumns {
   const T* from;
   const T* packed;
   T* to;
-  int64_t K, H, start;
+  int64_t apart, K, H, start;
 
   template <int R>
   RECURRA_APART void rows(int64_t first) const {
     constexpr int64_t lanes = Width<T>::lanes;
     Lanes<T> sums[R][blocks][2] = {};
-    add_in_order<R, blocks, 2, halved, T>(from + first * K, K, packed, 2 * lanes * words_of<halved>(K), K, sums);
+    add_in_order<R, blocks, 2, halved, T>(from + first * apart, apart, packed, 2 * lanes * words_of<halved>(K), K, sums);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
@@ -219,17 +220,18 @@ struct AddColumns {
 
 // Few rows take four blocks at once, as their few sums would wait for each other.
 template <bool halved, typename T>
-inline void add_columns_of(const T* from, const T* packed, T* to, int64_t first, int64_t last, int64_t K, int64_t H) {
+inline void add_columns_of(const T* from, int64_t apart, const T* packed, T* to, int64_t first, int64_t last, int64_t K,
+                           int64_t H) {
   constexpr int64_t wide = 2 * Width<T>::lanes;
   const int64_t block = wide * words_of<halved>(K);
   int64_t start = 0;
   if (last - first <= tallest<8>()) {
     for (; start + 3 * wide < H; start += 4 * wide, packed += 4 * block) {
-      in_tiles<tallest<8>()>(AddColumns<T, 4, halved>{from, packed, to, K, H, start}, first, last);
+      in_tiles<tallest<8>()>(AddColumns<T, 4, halved>{from, packed, to, apart, K, H, start}, first, last);
     }
   }
   for (; start < H; start += wide, packed += block) {
-    in_tiles<tallest<2>()>(AddColumns<T, 1, halved>{from, packed, to, K, H, start}, first, last);
+    in_tiles<tallest<2>()>(AddColumns<T, 1, halved>{from, packed, to, apart, K, H, start}, first, last);
   }
 }
 
@@ -244,8 +246,15 @@ inline void for_weights(bool halved, const Body& body) {
 
 template <typename T>
 inline void add_columns(const Sequences& s, const T* from, const T* packed, T* to, int64_t first, int64_t last,
+                        int64_t K, int64_t H, int64_t apart) {
+  for_weights<T>(s.halved,
+                 [&](auto halved) { add_columns_of<halved.value>(from, apart, packed, to, first, last, K, H); });
+}
+
+template <typename T>
+inline void add_columns(const Sequences& s, const T* from, const T* packed, T* to, int64_t first, int64_t last,
                         int64_t K, int64_t H) {
-  for_weights<T>(s.halved, [&](auto halved) { add_columns_of<halved.value>(from, packed, to, first, last, K, H); });
+  add_columns(s, from, packed, to, first, last, K, H, K);
 }
 
 // How many of a share's rows step t has, from share.first on.

@@ -58,8 +58,7 @@ void rows_packed(bool halved, const void* from, int64_t K, int64_t N, T* packed)
 
 template <typename T>
 constexpr Kernels<T> kernels() {
-  return {Width<T>::lanes, gates_packed<T>, columns_packed<T>, gru_forward<T>,
-          gru_backward<T>, lstm_forward<T>, lstm_backward<T>,  pack_layer<T>,
+  return {Width<T>::lanes, gates_packed<T>, columns_packed<T>, pack_layer<T>,
           step_rows<T>,    step_along<T>,   step_scaled<T>,    rows_packed<T>,
 #define RECURRA_CHAIN(name) Called<name<T>>::run,
           RECURRA_CHAINS(RECURRA_CHAIN)
