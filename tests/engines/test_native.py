@@ -198,6 +198,27 @@ def test_lengths_states_and_inputs_that_do_not_fit_are_refused(library: Library)
         native(lstm, x, type(lstm.initial_state(1))(torch.zeros(2, 4), torch.zeros(3, 4)))
 
 
+@pytest.mark.parametrize("kind", (*KINDS, "rnn", "rnn_relu"))
+def test_threads_that_share_the_units_of_a_row_give_the_same_bits(
+    level: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden, rows, dtype = 130, 2, torch.float32
+    steps = 2**22 // hidden**2 + 3  # as much work as a team is called for
+    layer, x = drawn(kind, hidden, dtype), torch.randn(rows, steps, 3)
+    for lengths in (None, torch.tensor([steps // 3, steps])):
+        state = map_state(torch.randn_like, layer.initial_state(rows))
+        found = []
+        for threads in (1, 3, 4, 7, 3):
+            monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+            given = x.clone().requires_grad_()
+            layer.zero_grad()
+            outputs, end = layer(given, state, lengths=lengths)
+            (outputs.square().sum() + end.layers[0].hidden.sum()).backward()
+            found.append([outputs, *end.layers[0], given.grad, *(one.grad.clone() for one in layer.parameters())])
+        for other in found[1:]:
+            assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True)), (kind, lengths)
+
+
 def test_any_number_of_threads_gives_the_same_bits(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind, hidden, rows in product(KINDS, (40, 70), (2, 9, 33)):
         layer, x = drawn(kind, hidden, torch.float32), torch.randn(rows, 60, 3)

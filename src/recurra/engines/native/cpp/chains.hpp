@@ -1,24 +1,24 @@
-// The names of the chains that are called with their pointers in an array.
+// The chains, called with their pointers in an array, and whether threads may share the units of their rows.
 #pragma once
 
 #define RECURRA_CHAINS(X)     \
-  X(gru_forward)              \
-  X(gru_backward)             \
-  X(lstm_forward)             \
-  X(lstm_backward)            \
-  X(rnn_tanh_forward)         \
-  X(rnn_tanh_backward)        \
-  X(rnn_relu_forward)         \
-  X(rnn_relu_backward)        \
-  X(indrnn_forward)           \
-  X(indrnn_backward)          \
-  X(lstm_peephole_forward)    \
-  X(lstm_peephole_backward)   \
-  X(lstm_layernorm_forward)   \
-  X(lstm_layernorm_backward)  \
-  X(gru_layernorm_forward)    \
-  X(gru_layernorm_backward)   \
-  X(lstm_projection_forward)  \
-  X(lstm_projection_backward) \
-  X(scan_forward)             \
-  X(scan_backward)
+  X(gru_forward, true)              \
+  X(gru_backward, true)             \
+  X(lstm_forward, true)             \
+  X(lstm_backward, true)            \
+  X(rnn_tanh_forward, true)         \
+  X(rnn_tanh_backward, true)        \
+  X(rnn_relu_forward, true)         \
+  X(rnn_relu_backward, true)        \
+  X(indrnn_forward, false)           \
+  X(indrnn_backward, false)          \
+  X(lstm_peephole_forward, false)    \
+  X(lstm_peephole_backward, false)   \
+  X(lstm_layernorm_forward, false)   \
+  X(lstm_layernorm_backward, false)  \
+  X(gru_layernorm_forward, false)    \
+  X(gru_layernorm_backward, false)   \
+  X(lstm_projection_forward, false)  \
+  X(lstm_projection_backward, false) \
+  X(scan_forward, false)             \
+  X(scan_backward, false)

@@ -45,24 +45,20 @@ void gru_forward(const Sequences& s, Share share, const T* inputs, const T* pack
                  T* ends, T* kept) {
   constexpr int64_t lanes = Width<T>::lanes;
   const int64_t H = s.hidden_size;
-  keep_ends(hidden, ends, share.first, share.last, H);
-  const T* before = hidden;
-  for (int64_t t = 0; t < s.steps; ++t) {
-    const int64_t active = s.active[t], last = last_of(s, share, t);
-    if (last == share.first) break;
+  if (share.member == 0) keep_ends(hidden, ends, share.first, share.last, H);
+  forwards_by_units(s, share, [&](int64_t t, int64_t start, int64_t last, int64_t from, int64_t to) {
+    T *after = outputs + start * H, *keep = kept == nullptr ? nullptr : kept + start * 4 * H;
+    const T* read = before(s, t, start, hidden, outputs, H);
     for_weights<T>(s.halved, [&](auto halved) {
-      const T* block = packed;
-      for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + words_of<halved.value>(H)) * 3 * lanes) {
-        const GRURows<T, halved.value> rows{H, s.apart, inputs, block, before, outputs, kept, unit};
+      const int64_t block = (1 + words_of<halved.value>(H)) * 3 * lanes;
+      for (int64_t unit = from; unit < to; unit += lanes) {
+        const T* weights = packed + unit / lanes * block;
+        const GRURows<T, halved.value> rows{H, s.apart, inputs + start * s.apart, weights, read, after, keep, unit};
         in_tiles<tallest<3>()>(rows, share.first, last);
       }
     });
-    keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
-    before = outputs;
-    inputs += active * s.apart;
-    outputs += active * H;
-    if (kept != nullptr) kept += active * 4 * H;
-  }
+    keep_ends(after, ends, last_of(s, share, t + 1), last, H, from, to);
+  });
 }
 
 // From the gradients of outputs [N, H] and ends [rows, H] to those of U_n·h + c_n, r, z and n before their functions,
@@ -71,21 +67,15 @@ void gru_forward(const Sequences& s, Share share, const T* inputs, const T* pack
 template <typename T>
 void gru_backward(const Sequences& s, Share share, const T* packed, const T* hidden, const T* outputs, const T* kept,
                   const T* given, T* carried, T* to_sums) {
-  constexpr int64_t lanes = Width<T>::lanes;
   const int64_t H = s.hidden_size;
-  int64_t start = 0;
-  for (int64_t t = 0; t < s.steps; ++t) start += s.active[t];
-  for (int64_t t = s.steps - 1; t >= 0; --t) {
-    const int64_t last = last_of(s, share, t);
-    start -= s.active[t];
-    const T* before = t == 0 ? hidden : outputs + (start - s.active[t - 1]) * H;
+  const auto gates = [&](int64_t t, int64_t start, int64_t last, int64_t from, int64_t to) {
+    const T* read = before(s, t, start, hidden, outputs, H);
     for (int64_t row = share.first; row < last; ++row) {
-      const int64_t at = start + row;
-      for (int64_t unit = 0; unit < H; unit += lanes) {
-        const int64_t wide = H - unit < lanes ? H - unit : lanes;
+      in_lanes<T>(from, to, [&](int64_t unit, int64_t wide) {
+        const int64_t at = start + row;
         const T* keep = kept + at * 4 * H + unit;
         const Lanes<T> product = load(keep, wide), r = load(keep + H, wide), z = load(keep + 2 * H, wide);
-        const Lanes<T> n = load(keep + 3 * H, wide), h = load(before + row * H + unit, wide);
+        const Lanes<T> n = load(keep + 3 * H, wide), h = load(read + row * H + unit, wide);
         const Lanes<T> d = load(carried + row * H + unit, wide) + load(given + at * H + unit, wide);
         const Lanes<T> dn = d * (1 - z) * (1 - n * n), dz = d * (h - n) * z * (1 - z);
         const Lanes<T> dr = dn * product * r * (1 - r);
@@ -95,8 +85,10 @@ void gru_backward(const Sequences& s, Share share, const T* packed, const T* hid
         store(sums + 2 * H, dz, wide);
         store(sums + 3 * H, dn, wide);
         store(carried + row * H + unit, d * z, wide);
-      }
+      });
     }
-    add_columns(s, to_sums + start * 4 * H, packed, carried, share.first, last, 3 * H, H, 4 * H);
-  }
+  };
+  backwards_by_units(s, share, gates, [&](int64_t, int64_t start, int64_t last, int64_t from, int64_t to) {
+    add_columns(s, to_sums + start * 4 * H, packed, carried, share.first, last, 3 * H, H, 4 * H, from, to);
+  });
 }

@@ -77,14 +77,14 @@ RECURRA_EXPORT int recurra_best_level() { return best(); }
   }
 
 // `weights`: multiplications a row and step.
-#define RECURRA_CHAIN_OF(name, T, suffix)                                                                              \
+#define RECURRA_CHAIN_OF(name, by_units, T, suffix)                                                                              \
   RECURRA_EXPORT void recurra_##name##_##suffix(int level, const Sequences* s, int64_t weights, void* const* places) { \
     const Chain chain = of<T>(unit_of(level)).name;                                                                    \
-    in_shares(*s, weights, [&](Share share) { chain(*s, share, places); });                                            \
+    in_shares(*s, weights, by_units, [&](Share share) { chain(*s, share, places); });                                            \
   }
-#define RECURRA_CHAIN(name)          \
-  RECURRA_CHAIN_OF(name, float, f32) \
-  RECURRA_CHAIN_OF(name, double, f64)
+#define RECURRA_CHAIN(name, by_units)          \
+  RECURRA_CHAIN_OF(name, by_units, float, f32) \
+  RECURRA_CHAIN_OF(name, by_units, double, f64)
 
 RECURRA_CHAINS(RECURRA_CHAIN)
 RECURRA_EXPORT void recurra_pack_narrow(int level, int64_t kind, const float* weight_ih, const float* weight_hh,

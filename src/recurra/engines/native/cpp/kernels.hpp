@@ -1,6 +1,7 @@
 // What a unit offers: every kernel for both number types, compiled for one kind of processor.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "chains.hpp"
@@ -16,9 +17,23 @@ struct Sequences {
   int64_t threads, read_size, halved, apart;
 };
 
-// The rows first … last − 1 of the sequences: what one call of a kernel computes. Kernels get pointers to all rows.
+// Threads that compute the same rows, each its own units; see team.hpp. patience: how often the leader may find that it
+// has to wait; tired: it had to more often, and went on alone. begun: twice the number of the phase that may be done, or
+// an odd number: there are no more. come: how many there are beside the leader; done: phases, by each of those.
+struct Team {
+  int64_t members, patience;
+  bool tired;
+  alignas(64) std::atomic<int64_t> begun;
+  alignas(64) std::atomic<int64_t> come;
+  alignas(64) std::atomic<int64_t> done;
+};
+
+// The rows first … last − 1 of the sequences: what one call of a kernel computes, with a team its member's units of them.
+// Kernels get pointers to all rows.
 struct Share {
   int64_t first, last;
+  Team* team;
+  int64_t member;
 };
 
 // A chain of chains.hpp, its pointers in an array.
@@ -34,7 +49,7 @@ struct Kernels {
   void (*step_along)(const Plan*, int64_t, int64_t, T*, const T*, T*);
   int (*step_scaled)(const Plan*, T*, const double*, T*);
   void (*pack_rows)(bool, const void*, int64_t, int64_t, T*);
-#define RECURRA_CHAIN(name) Chain name;
+#define RECURRA_CHAIN(name, by_units) Chain name;
   RECURRA_CHAINS(RECURRA_CHAIN)
 #undef RECURRA_CHAIN
 };

@@ -48,58 +48,50 @@ void lstm_forward(const Sequences& s, Share share, const T* packed, const T* hid
                   T* gates, T* all_cells) {
   constexpr int64_t lanes = Width<T>::lanes;
   const int64_t H = s.hidden_size;
-  keep_ends(hidden, ends, share.first, share.last, H);
-  const T* before = hidden;
-  for (int64_t t = 0; t < s.steps; ++t) {
-    const int64_t active = s.active[t], last = last_of(s, share, t);
-    if (last == share.first) break;
+  if (share.member == 0) keep_ends(hidden, ends, share.first, share.last, H);
+  forwards_by_units(s, share, [&](int64_t t, int64_t start, int64_t last, int64_t from, int64_t to) {
+    T *after = outputs + start * H, *kept = all_cells == nullptr ? nullptr : all_cells + start * H;
+    const T* read = before(s, t, start, hidden, outputs, H);
     for_weights<T>(s.halved, [&](auto halved) {
-      const T* block = packed;
-      for (int64_t unit = 0; unit < H; unit += lanes, block += (1 + words_of<halved.value>(H)) * 4 * lanes) {
-        const LSTMRows<T, halved.value> rows{H, block, before, outputs, cells, gates, all_cells, unit};
+      const int64_t block = (1 + words_of<halved.value>(H)) * 4 * lanes;
+      for (int64_t unit = from; unit < to; unit += lanes) {
+        const T* weights = packed + unit / lanes * block;
+        const LSTMRows<T, halved.value> rows{H, weights, read, after, cells, gates + start * 4 * H, kept, unit};
         in_tiles<tallest<4>()>(rows, share.first, last);
       }
     });
-    keep_ends(outputs, ends, last_of(s, share, t + 1), last, H);
-    before = outputs;
-    outputs += active * H;
-    gates += active * 4 * H;
-    if (all_cells != nullptr) all_cells += active * H;
-  }
+    keep_ends(after, ends, last_of(s, share, t + 1), last, H, from, to);
+  });
 }
 
 // As rnn_backward, and for the cells; to_inputs [N, 4·H] may be `gates`.
 template <typename T>
-void lstm_backward(const Sequences& s, Share share, const T* packed, const T* cells, const T* gates, const T* all_cells,
-                   const T* given, T* carried, T* carried_cells, T* to_inputs) {
-  constexpr int64_t lanes = Width<T>::lanes;
+void lstm_backward(const Sequences& s, Share share, const T* packed, const T* cells, const T* gates,
+                   const T* all_cells, const T* given, T* carried, T* carried_cells, T* to_inputs) {
   const int64_t H = s.hidden_size;
-  int64_t start = 0;
-  for (int64_t t = 0; t < s.steps; ++t) start += s.active[t];
-  for (int64_t t = s.steps - 1; t >= 0; --t) {
-    const int64_t last = last_of(s, share, t);
-    start -= s.active[t];
-    const T* before = t == 0 ? cells : all_cells + (start - s.active[t - 1]) * H;
+  const auto to_gates = [&](int64_t t, int64_t start, int64_t last, int64_t from, int64_t to) {
+    const T* read = before(s, t, start, cells, all_cells, H);
     for (int64_t row = share.first; row < last; ++row) {
-      const int64_t at = start + row;
-      for (int64_t unit = 0; unit < H; unit += lanes) {
-        const int64_t wide = H - unit < lanes ? H - unit : lanes;
-        const T* keep = gates + at * 4 * H + unit;
-        const Lanes<T> i = load(keep, wide), f = load(keep + H, wide), g = load(keep + 2 * H, wide);
-        const Lanes<T> o = load(keep + 3 * H, wide);
+      in_lanes<T>(from, to, [&](int64_t unit, int64_t wide) {
+        const int64_t at = start + row;
+        const T* gate = gates + at * 4 * H + unit;
+        const Lanes<T> i = load(gate, wide), f = load(gate + H, wide), g = load(gate + 2 * H, wide);
+        const Lanes<T> o = load(gate + 3 * H, wide);
         const Lanes<T> squashed = hyperbolic_tangent(load(all_cells + at * H + unit, wide));
         T *hidden = carried + row * H + unit, *cell = carried_cells + row * H + unit;
         const Lanes<T> d = load(hidden, wide) + load(given + at * H + unit, wide);
         const Lanes<T> dc = load(cell, wide) + d * o * (1 - squashed * squashed);
         T* input = to_inputs + at * 4 * H + unit;
         store(input, dc * g * i * (1 - i), wide);
-        store(input + H, dc * load(before + row * H + unit, wide) * f * (1 - f), wide);
+        store(input + H, dc * load(read + row * H + unit, wide) * f * (1 - f), wide);
         store(input + 2 * H, dc * i * (1 - g * g), wide);
         store(input + 3 * H, d * squashed * o * (1 - o), wide);
         store(cell, dc * f, wide);
         store(hidden, Lanes<T>{}, wide);
-      }
+      });
     }
-    add_columns(s, to_inputs + start * 4 * H, packed, carried, share.first, last, 4 * H, H);
-  }
+  };
+  backwards_by_units(s, share, to_gates, [&](int64_t, int64_t start, int64_t last, int64_t from, int64_t to) {
+    add_columns(s, to_inputs + start * 4 * H, packed, carried, share.first, last, 4 * H, H, 4 * H, from, to);
+  });
 }

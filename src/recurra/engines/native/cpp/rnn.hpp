@@ -4,15 +4,17 @@
 template <typename T, bool relu>
 void rnn_forward(const Sequences& s, Share share, const T* packed, const T* hidden, T* outputs, T* ends) {
   const int64_t H = s.hidden_size;
-  keep_ends(hidden, ends, share.first, share.last, H);
-  forwards(s, share, [&](int64_t t, int64_t start, int64_t last) {
+  if (share.member == 0) keep_ends(hidden, ends, share.first, share.last, H);
+  forwards_by_units(s, share, [&](int64_t t, int64_t start, int64_t last, int64_t from, int64_t to) {
     T* after = outputs + start * H;
-    add_columns(s, before(s, t, start, hidden, outputs, H), packed, after, share.first, last, H, H);
-    in_lanes<T>(share.first * H, last * H, [&](int64_t at, int64_t wide) {
-      const Lanes<T> sum = load(after + at, wide);
-      store(after + at, relu ? rectified<T>(sum) : hyperbolic_tangent(sum), wide);
-    });
-    keep_ends(after, ends, last_of(s, share, t + 1), last, H);
+    add_columns(s, before(s, t, start, hidden, outputs, H), packed, after, share.first, last, H, H, H, from, to);
+    for (int64_t row = share.first; row < last; ++row) {
+      in_lanes<T>(row * H + from, row * H + to, [&](int64_t at, int64_t wide) {
+        const Lanes<T> sum = load(after + at, wide);
+        store(after + at, relu ? rectified<T>(sum) : hyperbolic_tangent(sum), wide);
+      });
+    }
+    keep_ends(after, ends, last_of(s, share, t + 1), last, H, from, to);
   });
 }
 
@@ -22,15 +24,19 @@ template <typename T, bool relu>
 void rnn_backward(const Sequences& s, Share share, const T* packed, const T* outputs, const T* given, T* carried,
                   T* to_inputs) {
   const int64_t H = s.hidden_size;
-  backwards(s, share, [&](int64_t, int64_t start, int64_t last) {
+  const auto gates = [&](int64_t, int64_t start, int64_t last, int64_t from, int64_t to) {
     const T *of_outputs = given + start * H, *after = outputs + start * H;
     T* input = to_inputs + start * H;
-    in_lanes<T>(share.first * H, last * H, [&](int64_t at, int64_t wide) {
-      const Lanes<T> d = load(carried + at, wide) + load(of_outputs + at, wide), y = load(after + at, wide);
-      store(input + at, relu ? (y <= 0 ? Lanes<T>{} : d) : d * (1 - y * y), wide);
-      store(carried + at, Lanes<T>{}, wide);
-    });
-    add_columns(s, input, packed, carried, share.first, last, H, H);
+    for (int64_t row = share.first; row < last; ++row) {
+      in_lanes<T>(row * H + from, row * H + to, [&](int64_t at, int64_t wide) {
+        const Lanes<T> d = load(carried + at, wide) + load(of_outputs + at, wide), y = load(after + at, wide);
+        store(input + at, relu ? (y <= 0 ? Lanes<T>{} : d) : d * (1 - y * y), wide);
+        store(carried + at, Lanes<T>{}, wide);
+      });
+    }
+  };
+  backwards_by_units(s, share, gates, [&](int64_t, int64_t start, int64_t last, int64_t from, int64_t to) {
+    add_columns(s, to_inputs + start * H, packed, carried, share.first, last, H, H, H, from, to);
   });
 }
 

@@ -24,6 +24,36 @@ inline void backwards(const Sequences& s, Share share, const Body& body) {
   }
 }
 
+// body(t, start, last, from, to) in the same order for the units from … to − 1 of a step, which may be another thread's
+// for others.
+template <typename Body>
+inline void forwards_by_units(const Sequences& s, Share share, const Body& body) {
+  int64_t steps = s.steps, at = 0, start = 0;
+  while (steps > 0 && s.active[steps - 1] <= share.first) --steps;
+  in_phases(share, steps, s.hidden_size, [&](int64_t t, int64_t from, int64_t to) {
+    for (; at < t; ++at) start += s.active[at];
+    body(t, start, last_of(s, share, t), from, to);
+  });
+}
+
+// From the last step to the first: gates(t, start, last, from, to) of a step's own gradients for some of its units, then
+// back(…) of what goes from those of all units to the step before.
+template <typename Gates, typename Back>
+inline void backwards_by_units(const Sequences& s, Share share, const Gates& gates, const Back& back) {
+  int64_t steps = s.steps, at = s.steps, start = 0;
+  for (int64_t t = 0; t < s.steps; ++t) start += s.active[t];
+  while (steps > 0 && s.active[steps - 1] <= share.first) --steps;
+  const auto found = [&](int64_t t) {
+    while (at > t) start -= s.active[--at];
+    return start;
+  };
+  in_phases(share, steps == 0 ? 0 : steps + 1, s.hidden_size, [&](int64_t phase, int64_t from, int64_t to) {
+    const int64_t t = steps - 1 - phase;
+    if (phase > 0) back(t + 1, found(t + 1), last_of(s, share, t + 1), from, to);
+    if (t >= 0) gates(t, found(t), last_of(s, share, t), from, to);
+  });
+}
+
 // What step t reads: rows of `size` numbers, the initial ones or those of the step before in `all`.
 template <typename T>
 inline const T* before(const Sequences& s, int64_t t, int64_t start, const T* initial, const T* all, int64_t size) {

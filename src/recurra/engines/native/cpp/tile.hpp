@@ -218,19 +218,21 @@ struct AddColumns {
   }
 };
 
-// Few rows take four blocks at once, as their few sums would wait for each other.
+// For the columns begin … end − 1, from a whole block on. Few rows take four blocks at once, as their few sums would
+// wait for each other.
 template <bool halved, typename T>
 inline void add_columns_of(const T* from, int64_t apart, const T* packed, T* to, int64_t first, int64_t last, int64_t K,
-                           int64_t H) {
+                           int64_t H, int64_t begin, int64_t end) {
   constexpr int64_t wide = 2 * Width<T>::lanes;
   const int64_t block = wide * words_of<halved>(K);
-  int64_t start = 0;
+  int64_t start = begin;
+  packed += begin / wide * block;
   if (last - first <= tallest<8>()) {
-    for (; start + 3 * wide < H; start += 4 * wide, packed += 4 * block) {
+    for (; start + 3 * wide < end; start += 4 * wide, packed += 4 * block) {
       in_tiles<tallest<8>()>(AddColumns<T, 4, halved>{from, packed, to, apart, K, H, start}, first, last);
     }
   }
-  for (; start < H; start += wide, packed += block) {
+  for (; start < end; start += wide, packed += block) {
     in_tiles<tallest<2>()>(AddColumns<T, 1, halved>{from, packed, to, apart, K, H, start}, first, last);
   }
 }
@@ -246,15 +248,16 @@ inline void for_weights(bool halved, const Body& body) {
 
 template <typename T>
 inline void add_columns(const Sequences& s, const T* from, const T* packed, T* to, int64_t first, int64_t last,
-                        int64_t K, int64_t H, int64_t apart) {
-  for_weights<T>(s.halved,
-                 [&](auto halved) { add_columns_of<halved.value>(from, apart, packed, to, first, last, K, H); });
+                        int64_t K, int64_t H, int64_t apart, int64_t begin, int64_t end) {
+  for_weights<T>(s.halved, [&](auto halved) {
+    add_columns_of<halved.value>(from, apart, packed, to, first, last, K, H, begin, end);
+  });
 }
 
 template <typename T>
 inline void add_columns(const Sequences& s, const T* from, const T* packed, T* to, int64_t first, int64_t last,
                         int64_t K, int64_t H) {
-  add_columns(s, from, packed, to, first, last, K, H, K);
+  add_columns(s, from, packed, to, first, last, K, H, K, int64_t(0), H);
 }
 
 // How many of a share's rows step t has, from share.first on.
@@ -267,4 +270,12 @@ inline int64_t last_of(const Sequences& s, Share share, int64_t t) {
 template <typename T>
 inline void keep_ends(const T* hidden, T* ends, int64_t still, int64_t last, int64_t H) {
   if (last > still) memcpy(ends + still * H, hidden + still * H, (last - still) * H * sizeof(T));
+}
+
+// The units from … to − 1 of them.
+template <typename T>
+inline void keep_ends(const T* hidden, T* ends, int64_t still, int64_t last, int64_t H, int64_t from, int64_t to) {
+  for (int64_t at = still * H + from; still < last; ++still, at += H) {
+    memcpy(ends + at, hidden + at, (to - from) * sizeof(T));
+  }
 }

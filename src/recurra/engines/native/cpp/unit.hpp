@@ -1,5 +1,8 @@
 // The kernels of one unit; the including file has set RECURRA_UNIT, RECURRA_BYTES and RECURRA_REGISTERS. All is in a
 // namespace without a name, so that the linker never takes one unit's code, made for another processor, for another's.
+#include <sched.h>
+
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -13,10 +16,11 @@
 namespace {
 #include "lanes.hpp"
 #include "tile.hpp"
+#include "team.hpp"
+#include "rows.hpp"
 #include "gru.hpp"
 #include "lstm.hpp"
 #include "step.hpp"
-#include "rows.hpp"
 #include "normalization.hpp"
 #include "rnn.hpp"
 #include "indrnn.hpp"
@@ -60,7 +64,7 @@ template <typename T>
 constexpr Kernels<T> kernels() {
   return {Width<T>::lanes, gates_packed<T>, columns_packed<T>, pack_layer<T>,
           step_rows<T>,    step_along<T>,   step_scaled<T>,    rows_packed<T>,
-#define RECURRA_CHAIN(name) Called<name<T>>::run,
+#define RECURRA_CHAIN(name, by_units) Called<name<T>>::run,
           RECURRA_CHAINS(RECURRA_CHAIN)
 #undef RECURRA_CHAIN
   };
