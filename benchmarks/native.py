@@ -1,13 +1,14 @@
 """The native engine beside torch's kernels: whole sequences forward and backward, padded batches, single steps.
 
-    python benchmarks/native.py [--rounds 9] [--small] [--threads 1]
+    python benchmarks/native.py [--rounds 9] [--small] [--threads 1] [--only equal ragged steps]
 
-Sequences: GRU and LSTM, one layer, input = hidden, against torch.nn on the same weights; with lengths spread evenly
-from T/10 to T against torch's packed sequences. Steps: the whole Python call at batch 1 against torch's cell function
-(`torch.nn.GRUCell`, `LSTMCell`) and torch.nn.GRU or LSTM over one step, in inference mode. Results are compared before
-anything is timed; ways take turns, and a figure is the ratio of medians, torch / native. One thread is timed in the
-processor's seconds, so that other work on the machine counts little; several in seconds of the clock, which says
-something on an idle machine alone.
+Sequences: RNN, GRU and LSTM, one layer, input = hidden, against torch.nn on the same weights; GRU and LSTM with lengths
+spread evenly from T/10 to T against torch's packed sequences. peak: the share of the rate of torch.mm 1024³, measured
+beside it, at which the layer's matrix products would have run in the native time. Steps: the whole Python call at batch
+1 against torch's cell function (`torch.nn.GRUCell`, `LSTMCell`) and torch.nn.GRU or LSTM over one step, in inference
+mode. Results are compared before anything is timed; ways take turns, and a figure is the ratio of medians, torch /
+native. One thread is timed in the processor's seconds, so that other work on the machine counts little; several in
+seconds of the clock, which says something on an idle machine alone.
 """
 
 from __future__ import annotations
@@ -28,12 +29,16 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from recurra.engines.native import Stepper, instructions
 from recurra.nn import Recurrent
 
-LAYERS = {"gru": nn.GRU, "lstm": nn.LSTM}
+LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 CELLS = {"gru": nn.GRUCell, "lstm": nn.LSTMCell}
-SHAPES = list(product((1, 4, 16, 64), (64, 512), (32, 64, 128, 256)))  # batch, steps, input = hidden
+SHAPES = list(product((1, 4, 16, 32, 64), (64, 128, 256, 512), (32, 64, 128, 256)))  # batch, steps, input = hidden
+RAGGED = list(product((4, 16, 64), (64, 512), (32, 64, 128, 256)))
 SMALL = [(1, 64, 64), (16, 64, 64), (32, 64, 128)]
 HIDDEN = (16, 32, 64, 128, 256, 512)
 STEPS = 300  # a round of single steps
+PARTS = ("equal", "ragged", "steps")
+RESULTS = Path(__file__).parent / "results"
 
 Way = Callable[[], Any]
 
@@ -43,20 +48,38 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--small", action="store_true", help="three shapes, for a first look")
     parser.add_argument("--threads", type=int, default=1, help="of torch and of the kernels alike")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="the others' results stay as they are")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    shapes, rounds = SMALL if options.small else SHAPES, options.rounds
-    sequences = [
-        sequence(kind, *shape, ragged, rounds) for kind, ragged, shape in product(LAYERS, (False, True), shapes)
-    ]
-    print("| cell | batch | T | hidden | lengths | native ms | torch ms | torch / native |")
+    path = RESULTS / ("native.json" if options.threads == 1 else f"native_{options.threads}_threads.json")
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    found |= {"instructions": instructions(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    for part in options.only:
+        shapes = SMALL if options.small else RAGGED if part == "ragged" else SHAPES
+        found[part] = measured_steps(options.rounds) if part == "steps" else measured(part, shapes, options.rounds)
+        path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def measured(part: str, shapes: list[tuple[int, int, int]], rounds: int) -> list[dict[str, Any]]:
+    """The sequences of a part, printed."""
+    print(f"{part}\n| cell | batch | T | hidden | native ms | torch ms | torch / native | peak |")
     print("|---|---|---|---|---|---|---|---|")
-    for row in sequences:
-        shape = " | ".join(str(row[key]) for key in ("cell", "batch", "steps", "hidden", "lengths"))
-        print(f"| {shape} | {row['native']:.2f} | {row['torch']:.2f} | {row['torch'] / row['native']:.2f} |")
-    for kind, lengths in product(LAYERS, ("equal", "10:1")):
-        ratios = [r["torch"] / r["native"] for r in sequences if (r["cell"], r["lengths"]) == (kind, lengths)]
-        print(f"{kind}, {lengths}: geometric mean {statistics.geometric_mean(ratios):.2f}, least {min(ratios):.2f}")
+    rows = []
+    for kind, shape in product(("gru", "lstm") if part == "ragged" else LAYERS, shapes):
+        row = sequence(kind, *shape, part == "ragged", rounds)
+        rows.append(row)
+        named = " | ".join(str(row[key]) for key in ("cell", "batch", "steps", "hidden"))
+        ratio = row["torch"] / row["native"]
+        print(f"| {named} | {row['native']:.2f} | {row['torch']:.2f} | {ratio:.2f} | {row['peak']:.0%} |", flush=True)
+    for kind in LAYERS:
+        ratios = [row["torch"] / row["native"] for row in rows if row["cell"] == kind]
+        if ratios:
+            print(f"{kind}, {part}: geometric mean {statistics.geometric_mean(ratios):.2f}, least {min(ratios):.2f}")
+    return rows
+
+
+def measured_steps(rounds: int) -> list[dict[str, Any]]:
+    """Single steps, printed."""
     steps = [step(kind, hidden, rounds) for kind in CELLS for hidden in HIDDEN]
     print("\n| cell | hidden | native µs | cell µs | layer µs | cell / native | layer / native |")
     print("|---|---|---|---|---|---|---|")
@@ -64,15 +87,7 @@ def main() -> None:
         times = " | ".join(f"{row[key]:.1f}" for key in ("native", "cell function", "layer"))
         ratios = " | ".join(f"{row[key] / row['native']:.1f}" for key in ("cell function", "layer"))
         print(f"| {row['cell']} | {row['hidden']} | {times} | {ratios} |")
-    found = {
-        "instructions": instructions(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "sequences": sequences,
-        "steps": steps,
-    }
-    path = Path(__file__).parent / "results" / "native.json"
-    path.write_text(json.dumps(found, indent=1) + "\n")
+    return steps
 
 
 def sequence(kind: str, batch: int, steps: int, hidden: int, ragged: bool, rounds: int) -> dict[str, Any]:
@@ -99,9 +114,11 @@ def sequence(kind: str, batch: int, steps: int, hidden: int, ragged: bool, round
     torch.testing.assert_close(native(), peer(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3)
     ways = {"native": lambda: native().backward(weights), "torch": lambda: peer().backward(weights)}
-    lengths_name = "10:1" if ragged else "equal"
-    shape = {"cell": kind, "batch": batch, "steps": steps, "hidden": hidden, "lengths": lengths_name}
-    return shape | medians(ways, rounds, 1e3)
+    square = torch.randn(1024, 1024)
+    row = medians(ways | {"square": lambda: torch.mm(square, square)}, rounds, 1e3)
+    operations = 12 * GATES[kind] * hidden**2 * (int(lengths.sum()) if lengths is not None else batch * steps)
+    row["peak"] = operations / row["native"] / (2 * 1024**3 / row.pop("square"))
+    return {"cell": kind, "batch": batch, "steps": steps, "hidden": hidden} | row
 
 
 def step(kind: str, hidden: int, rounds: int) -> dict[str, Any]:
@@ -141,15 +158,17 @@ def step(kind: str, hidden: int, rounds: int) -> dict[str, Any]:
 
 
 def medians(ways: Mapping[str, Way], rounds: int, unit: float) -> dict[str, float]:
-    """The ways in turn; the first two rounds are the warm-up."""
+    """The ways in turn, each for 10 ms at least; the first two rounds are the warm-up."""
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 2):
         for name, way in ways.items():
-            began = clock()
-            way()
+            began, calls = clock(), 0
+            while (spent := clock() - began) < 0.01:
+                way()
+                calls += 1
             if turn >= 2:
-                times[name].append(clock() - began)
+                times[name].append(spent / calls)
     return {name: unit * statistics.median(values) for name, values in times.items()}
 
 

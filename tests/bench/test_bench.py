@@ -101,10 +101,15 @@ def test_tune_keeps_a_table_that_is_used_from_then_on(
     assert costs.table().source == costs.user_path() and costs.table().digest != before
 
 
-def test_tune_writes_where_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tune_writes_where_it_is_told_and_prints_the_digest_of_what_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(bench, "measured_costs", lambda rounds, tell: {})
-    assert main(["bench", "--tune", "--out", str(tmp_path / "new" / "costs.json")]) == 0
-    assert costs.read(tmp_path / "new" / "costs.json").cells == {}
+    path = tmp_path / "new" / "costs.json"
+    assert main(["bench", "--tune", "--out", str(path)]) == 0
+    assert costs.read(path).cells == {}
+    assert capsys.readouterr().out.splitlines() == [f"engine costs {costs.read(path).digest}", str(path)]
+    assert costs.read(path).digest != costs.table().digest
     assert not costs.user_path().exists()
 
 

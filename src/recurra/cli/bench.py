@@ -22,7 +22,7 @@ def bench(
     """Measure this machine: the native engine beside torch's layers, as ratios. A few minutes; --tune takes ten."""
     from recurra import bench as measure
     from recurra.bench.figures import figures
-    from recurra.engines.costs import in_use
+    from recurra.engines.costs import read
     from recurra.errors import SettingsError
     from recurra.training.devices import threads as with_threads
 
@@ -35,7 +35,7 @@ def bench(
     with with_threads(threads):
         if tune:
             path = measure.save_costs(measure.measured_costs(rounds, tell=_tell), out)
-            print_text(f"engine costs {in_use()['costs']}")
+            print_text(f"engine costs {read(path).digest}")
             print_text(str(path))
             return
         found = figures(rounds, tell=_tell)

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 
+FEW_COLUMNS = 32
+
+
 class Arrangement(NamedTuple):
     """Where the steps of a padded batch stand: step t holds the first active[t] rows, N = Σ active[t] in all.
 
@@ -66,7 +69,9 @@ class Arrangement(NamedTuple):
         read = (
             outputs[: len(after)] if self.before is None else outputs.index_select(0, self.before[first:] - self.rows)
         )
-        return torch.addmm(initial[:first].t() @ begin, read.t(), after).t()  # not in place: autocast may be on
+        if read.shape[1] < FEW_COLUMNS:
+            return product(begin.t(), initial[:first]) + product(after.t(), read)
+        return torch.addmm(begin.t() @ initial[:first], after.t(), read)  # not in place: autocast may be on
 
     def reversed(self, lengths: Tensor | None, steps: int) -> Arrangement:
         """The same steps, read in each row from the last to the first; lengths and steps as `arrange` had them."""
@@ -74,6 +79,11 @@ class Arrangement(NamedTuple):
             return self._replace(backward=True)
         row = self.place // steps
         return self._replace(backward=True, place=row * steps + lengths[row] - 1 - self.place % steps)
+
+
+def product(one: Tensor, other: Tensor) -> Tensor:
+    """one · other; of few columns, which as rows take a fifth of the time where there is much to add up."""
+    return (other.t() @ one.t()).t() if other.shape[1] < FEW_COLUMNS else one @ other
 
 
 def arrange(lengths: Tensor | None, rows: int, steps: int) -> Arrangement:

@@ -12,15 +12,11 @@ from typing import Any, NamedTuple, NoReturn
 import torch
 from torch import Tensor
 
-from recurra.engines.native.arrangement import Arrangement
+from recurra.engines.native.arrangement import Arrangement, product
 from recurra.engines.native.check import check_tensors
 from recurra.engines.native.kernels import Kernel
 from recurra.engines.native.together import Record, Steps, at_once
 from recurra.errors import SettingsError
-
-FEW_FEATURES = 32
-"""Below, a product that gives so many columns is slower than one that gives them as rows."""
-
 
 class Way(NamedTuple):
     """What one direction is given.
@@ -209,13 +205,12 @@ def _unprojected(
 ) -> list[Tensor | None]:
     """The gradients of x, and of the projection's weights and biases."""
     to_x, (to_weight, *to_biases) = needed[0], needed[1]
-    few = packed.shape[1] < FEW_FEATURES
     of_bias = to_inputs.sum(0) if any(to_biases) else None
-    of_x = None
-    if to_x:
-        of_x = rows.padded((weight.t() @ to_inputs.t()).t() if few else to_inputs @ weight, shape.rows, shape.steps)
-    of_weight = (packed.t() @ to_inputs).t() if to_weight else None
-    return [of_x, of_weight, *(of_bias if one else None for one in to_biases)]
+    return [
+        rows.padded(product(to_inputs, weight), shape.rows, shape.steps) if to_x else None,
+        product(to_inputs.t(), packed) if to_weight else None,
+        *(of_bias if one else None for one in to_biases),
+    ]
 
 
 def _time_first(whole: Tensor) -> Tensor:
