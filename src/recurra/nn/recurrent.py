@@ -121,6 +121,7 @@ class Recurrent(nn.Module):
         self.layers = nn.ModuleList(nn.ModuleList(directions) for directions in layers)
         if recompute:
             _check_recompute([one.cell for directions in layers for one in directions])
+        self._silence = Noise(tuple(LayerNoise(None, (DirectionNoise(),) * len(directions)) for directions in layers))
         self.joined = len(layers[-1]) == 2
         self.output_size = sum(one.cell.output_size for one in layers[-1])
 
@@ -301,7 +302,7 @@ class Recurrent(nn.Module):
 
     def silence(self) -> Noise:
         """The noise of evaluation: no masks."""
-        return Noise(tuple(LayerNoise(None, (DirectionNoise(),) * len(directions)) for directions in self.stack()))
+        return self._silence
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

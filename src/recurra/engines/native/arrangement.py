@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-FEW_COLUMNS = 32
+FEW_COLUMNS, FEW_NUMBERS = 32, 2**15
 
 
 class Arrangement(NamedTuple):
@@ -36,7 +36,7 @@ class Arrangement(NamedTuple):
     def packed(self, x: Tensor) -> Tensor:
         """[B, T, D] → [N, D]."""
         if self.place is None:
-            time_first = x.transpose(0, 1)
+            time_first = x.transpose(0, 1) if self.rows > 1 else x[0]
             return (time_first.flip(0) if self.backward else time_first).reshape(-1, x.shape[2])
         return x.reshape(-1, x.shape[2]).index_select(0, self.place)
 
@@ -64,6 +64,8 @@ class Arrangement(NamedTuple):
             initial: the hidden states before the first step [B, H], as the rows are here.
             outputs: [N, H].
         """
+        if self.before is None and outputs.numel() < FEW_NUMBERS:  # a copy takes less than a second product
+            return product(gradients.t(), torch.cat([initial, outputs[: len(outputs) - self.rows]]))
         first = int(self.active[0]) if len(self.active) else 0  # steps that read an initial one
         begin, after = gradients[:first], gradients[first:]
         read = (

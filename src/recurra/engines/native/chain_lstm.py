@@ -23,7 +23,7 @@ class LSTMChain:
     ) -> Steps:
         size = weight.shape[1]
         ends, cells = torch.empty_like(hidden), cell.clone()
-        all_cells = None if kept is None else kept_in(kept, LSTMChain.kept(weight))[1]
+        all_cells = None if kept is None else kept.view(-1)[inputs.numel() :]  # behind the gates
         yield call(
             "lstm_forward",
             record.rows,

@@ -18,6 +18,7 @@ from recurra.engines.native.kernels import Kernel
 from recurra.engines.native.together import Record, Steps, at_once
 from recurra.errors import SettingsError
 
+
 class Way(NamedTuple):
     """What one direction is given.
 
@@ -215,7 +216,7 @@ def _unprojected(
 
 def _time_first(whole: Tensor) -> Tensor:
     """[B, T, H] whose steps stand one after the other → [T · B, H], in the same memory."""
-    return whole.transpose(0, 1).view(-1, whole.shape[2])
+    return (whole.transpose(0, 1) if whole.shape[0] > 1 else whole).view(-1, whole.shape[2])
 
 
 def _by_direction(gradient: Tensor | None, count: int) -> Sequence[Tensor | None]:
