@@ -4,9 +4,9 @@
 
 Every cell that has kernels, both number types, every instruction set that this processor has: outputs, ends and
 gradients of whole sequences, under autocast too, and single steps. Sizes stand around the widths of registers and
-tiles, and now and then at a team's; lengths are equal, unequal, zero. --library takes kernels compiled otherwise, such as with sanitizers; --workers
-runs as many threads at once; --guarded asks that `guard.c` is loaded. Exit status 1 where numbers differ; what the
-sanitizers find ends the process.
+tiles, and now and then where threads share units; lengths are equal, unequal, zero. --library takes kernels compiled
+otherwise, such as with sanitizers; --workers runs as many threads at once; --guarded asks that `guard.c` is loaded.
+Exit status 1 where numbers differ; what the sanitizers find ends the process.
 """
 
 from __future__ import annotations

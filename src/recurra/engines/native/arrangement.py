@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-
 FEW_COLUMNS, FEW_NUMBERS = 32, 2**15
 
 
