@@ -44,13 +44,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     path = Path(__file__).parent / "results" / "native_cells.json"
-    found = {"instructions": instructions(), "threads": 1, "torch": torch.__version__, "steps": STEPS, "rows": []}
+    part = "compiled" if options.compiled else "rows"  # the other one stays as it is
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    found |= {"instructions": instructions(), "threads": 1, "torch": torch.__version__, "steps": STEPS, part: []}
     peers = ("loop", "scan", "compiled")
     print("| cell | batch | hidden | native ms | " + " | ".join(f"{peer} / native" for peer in peers) + " | peak |")
     print("|---|---|---|---|---|---|---|---|")
     for cell, (batch, hidden) in product(options.cells, SHAPES):
         row = measured(cell, batch, hidden, options.compiled and batch <= 8, options.rounds)
-        found["rows"].append(row)
+        found[part].append(row)
         ratios = " | ".join(f"{row[peer] / row['native']:.1f}" if peer in row else "" for peer in peers)
         print(f"| {cell} | {batch} | {hidden} | {row['native']:.2f} | {ratios} | {row['peak']:.0%} |", flush=True)
         path.write_text(json.dumps(found, indent=1) + "\n")
