@@ -17,7 +17,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from native_cells import medians
 from recurra.engines.native import Stepper, instructions
 from recurra.nn import Recurrent
 
@@ -115,7 +116,7 @@ def sequence(kind: str, batch: int, steps: int, hidden: int, ragged: bool, round
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3)
     ways = {"native": lambda: native().backward(weights), "torch": lambda: peer().backward(weights)}
     square = torch.randn(1024, 1024)
-    row = medians(ways | {"square": lambda: torch.mm(square, square)}, rounds, 1e3)
+    row = medians(ways | {"square": lambda: torch.mm(square, square)}, rounds, clock=clock)
     operations = 12 * GATES[kind] * hidden**2 * (int(lengths.sum()) if lengths is not None else batch * steps)
     row["peak"] = operations / row["native"] / (2 * 1024**3 / row.pop("square"))
     return {"cell": kind, "batch": batch, "steps": steps, "hidden": hidden} | row
@@ -154,22 +155,13 @@ def step(kind: str, hidden: int, rounds: int) -> dict[str, Any]:
     torch.testing.assert_close(native(), of_cell(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(native(), of_layer(), rtol=1e-4, atol=1e-4)
     ways = {"native": native, "cell function": of_cell, "layer": of_layer}
-    return {"cell": kind, "hidden": hidden} | medians(ways, rounds, 1e6 / STEPS)
+    found = medians(ways, rounds, clock=clock)
+    return {"cell": kind, "hidden": hidden} | {name: 1e3 / STEPS * spent for name, spent in found.items()}
 
 
-def medians(ways: Mapping[str, Way], rounds: int, unit: float) -> dict[str, float]:
-    """The ways in turn, each for 10 ms at least; the first two rounds are the warm-up."""
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(rounds + 2):
-        for name, way in ways.items():
-            began, calls = clock(), 0
-            while (spent := clock() - began) < 0.01:
-                way()
-                calls += 1
-            if turn >= 2:
-                times[name].append(spent / calls)
-    return {name: unit * statistics.median(values) for name, values in times.items()}
+def clock() -> float:
+    """Seconds of the processor with one thread, else of the clock."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 if __name__ == "__main__":

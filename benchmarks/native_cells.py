@@ -94,18 +94,21 @@ def measured(cell: str, batch: int, hidden: int, compiled: bool, rounds: int) ->
     return row
 
 
-def medians(ways: Mapping[str, Way], rounds: int, rest: float = 0.0) -> dict[str, float]:
+def medians(
+    ways: Mapping[str, Way], rounds: int, rest: float = 0.0, clock: Callable[[], float] = time.process_time
+) -> dict[str, float]:
     """Milliseconds, the ways in turn, each for 10 ms at least; the first two rounds are the warm-up.
 
     Args:
         rest: seconds before each way, in which threads of the last one may stop spinning.
+        clock: of seconds.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 2):
         for name, way in ways.items():
             time.sleep(rest)
-            began, calls = time.process_time(), 0
-            while (spent := time.process_time() - began) < 0.01:
+            began, calls = clock(), 0
+            while (spent := clock() - began) < 0.01:
                 way()
                 calls += 1
             if turn >= 2:

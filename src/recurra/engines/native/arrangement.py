@@ -8,7 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-FEW_COLUMNS, FEW_NUMBERS = 32, 2**15
+FEW_COLUMNS = 32
+"""Below, a product's result is quicker to get transposed."""
+
+FEW_NUMBERS = 2**15
+"""Below, two tensors are copied into one sooner than two products are made."""
 
 
 class Arrangement(NamedTuple):

@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.engines.native.arrangement import Arrangement
 from recurra.engines.native.check import check_matrices, check_tensors, computed_in
 from recurra.engines.native.library import Sequences, load
-from recurra.engines.native.together import Call
+from recurra.engines.native.together import Call, Record
 
 Expected = Mapping[str, tuple[Tensor, tuple[int, ...]]]
 
@@ -46,6 +46,14 @@ def call(
     active = rows.active
     sequences = Sequences(rows.rows, active.shape[0], sizes[0], active.data_ptr(), 1, sizes[1], halved, apart)
     return Call(load().function(chain, dtype), sequences, weights, places())
+
+
+def gradients(record: Record, of_outputs: Tensor, *of_ends: Tensor) -> Expected:
+    """What a chain's backward is given, for `call`; the leaves of the state stand first in what was saved."""
+    given = {"gradient of the outputs": (of_outputs, tuple(record.outputs.shape))}
+    for name, one, leaf in zip(("ends", "cells"), of_ends, record.saved, strict=False):
+        given[f"gradient of the {name}"] = (one, tuple(leaf.shape))
+    return given
 
 
 def packed_gates(weight: Tensor, bias: Tensor | None, gates: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recurra.engines.native.calling import call, packed_columns, packed_gates
+from recurra.engines.native.calling import call, gradients, packed_columns, packed_gates
 from recurra.engines.native.together import Record, Steps
 
 
@@ -45,10 +45,7 @@ class GRUChain:
             record.rows,
             (size, size),
             {"weight_hh": (weight, (3 * size, size))},
-            {
-                "gradient of the outputs": (given, tuple(record.outputs.shape)),
-                "gradient of the ends": (carried, tuple(hidden.shape)),
-            },
+            gradients(record, given, carried),
             lambda: [packed_columns(_turned(weight, 2 * size)), hidden, record.outputs, kept, given, carried, to_sums],
         )
         to_products = to_sums[:, : 3 * size]  # of n, r, z; those of W·x + b are of r, z, n

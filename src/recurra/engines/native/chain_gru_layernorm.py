@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recurra.engines.native.calling import call, kept_in, packed_columns, packed_rows
+from recurra.engines.native.calling import call, gradients, kept_in, packed_columns, packed_rows
 from recurra.engines.native.together import Record, Steps
 
 
@@ -69,10 +69,7 @@ class LayerNormGRUChain:
             record.rows,
             (size, size),
             {"weight_hh": (weight, (3 * size, size))},
-            {
-                "gradient of the outputs": (given, tuple(record.outputs.shape)),
-                "gradient of the ends": (carried, tuple(hidden.shape)),
-            },
+            gradients(record, given, carried),
             lambda: [
                 packed_columns(weight),
                 gain,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recurra.engines.native.calling import call
+from recurra.engines.native.calling import call, gradients
 from recurra.engines.native.together import Record, Steps
 
 
@@ -36,10 +36,7 @@ class IndRNNChain:
             record.rows,
             (len(weight), len(weight)),
             {},
-            {
-                "gradient of the outputs": (given, tuple(record.outputs.shape)),
-                "gradient of the ends": (carried, tuple(hidden.shape)),
-            },
+            gradients(record, given, carried),
             lambda: [weight, hidden, record.outputs, given, carried, to_inputs, to_weight],
         )
         return to_inputs, carried, to_weight.sum(0)

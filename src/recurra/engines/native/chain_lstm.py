@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recurra.engines.native.calling import call, kept_in, packed_columns, packed_gates
+from recurra.engines.native.calling import call, gradients, kept_in, packed_columns, packed_gates
 from recurra.engines.native.together import Record, Steps
 
 
@@ -46,11 +46,7 @@ class LSTMChain:
             record.rows,
             (size, size),
             {"weight_hh": (weight, (4 * size, size))},
-            {
-                "gradient of the outputs": (given, tuple(record.outputs.shape)),
-                "gradient of the ends": (carried, tuple(hidden.shape)),
-                "gradient of the cells": (cells, tuple(cell.shape)),
-            },
+            gradients(record, given, carried, cells),
             lambda: [packed_columns(weight), cell, gates, all_cells, given, carried, cells, to_inputs],
         )
         return to_inputs, carried, cells, record.of_read(3, to_inputs, hidden)

@@ -5,17 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recurra.engines.native.calling import call, kept_in, packed_columns, packed_rows
+from recurra.engines.native.calling import call, gradients, kept_in, packed_columns, packed_rows
+from recurra.engines.native.chain_lstm import LSTMChain
 from recurra.engines.native.together import Record, Steps
 
 
 class PeepholeChain:
     """(W·x + b + c [N, 4·H], hidden and cell [B, H], weight_hh, weight_cell) → as LSTMChain's."""
-
-    @staticmethod
-    def kept(weight: Tensor) -> list[int]:
-        """Numbers a step that backward needs: the gates; the cells."""
-        return [weight.shape[0], weight.shape[1]]
 
     @staticmethod
     def forward(
@@ -49,18 +45,14 @@ class PeepholeChain:
     def backward(record: Record, given: Tensor, carried: Tensor, cells: Tensor) -> Steps:
         hidden, cell, weight, peeps, kept = record.saved
         size = weight.shape[1]
-        gates, all_cells = kept_in(kept, PeepholeChain.kept(weight))
+        gates, all_cells = kept_in(kept, LSTMChain.kept(weight))
         to_inputs, to_peeps = record.written_over(gates), peeps.new_zeros(len(hidden), 3 * size)
         yield call(
             "lstm_peephole_backward",
             record.rows,
             (size, size),
             {"weight_hh": (weight, (4 * size, size))},
-            {
-                "gradient of the outputs": (given, tuple(record.outputs.shape)),
-                "gradient of the ends": (carried, tuple(hidden.shape)),
-                "gradient of the cells": (cells, tuple(cell.shape)),
-            },
+            gradients(record, given, carried, cells),
             lambda: [packed_columns(weight), peeps, cell, gates, all_cells, given, carried, cells, to_inputs, to_peeps],
         )
         to_weight = record.of_read(3, to_inputs, hidden)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recurra.engines.native.calling import call, kept_in, packed_columns, packed_rows
+from recurra.engines.native.calling import call, gradients, kept_in, packed_columns, packed_rows
 from recurra.engines.native.together import Record, Steps
 
 
@@ -71,11 +71,7 @@ class ProjectionChain:
             record.rows,
             (size, read),
             {"weight_hh": (weight, (4 * size, read)), "weight_hr": (down, (read, size))},
-            {
-                "gradient of the outputs": (given, tuple(record.outputs.shape)),
-                "gradient of the ends": (carried, tuple(hidden.shape)),
-                "gradient of the cells": (cells, tuple(cell.shape)),
-            },
+            gradients(record, given, carried, cells),
             lambda: [
                 packed_columns(weight),
                 packed_columns(down),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recurra.engines.native.calling import call, packed_columns, packed_rows
+from recurra.engines.native.calling import call, gradients, packed_columns, packed_rows
 from recurra.engines.native.together import Record, Steps
 
 
@@ -39,10 +39,7 @@ class TanhChain:
             record.rows,
             (size, size),
             {"weight_hh": (weight, (size, size))},
-            {
-                "gradient of the outputs": (given, tuple(record.outputs.shape)),
-                "gradient of the ends": (carried, tuple(hidden.shape)),
-            },
+            gradients(record, given, carried),
             lambda: [packed_columns(weight), record.outputs, given, carried, to_inputs],
         )
         return to_inputs, carried, record.of_read(2, to_inputs, hidden)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recurra.engines.native.calling import call
+from recurra.engines.native.calling import call, gradients
 from recurra.engines.native.together import Record, Steps
 
 
@@ -40,10 +40,7 @@ class ScanChain:
             record.rows,
             (size, size),
             {},
-            {
-                "gradient of the outputs": (given, tuple(record.outputs.shape)),
-                "gradient of the ends": (carried, tuple(hidden.shape)),
-            },
+            gradients(record, given, carried),
             lambda: [inputs, hidden, record.outputs, given, carried, to_inputs],
         )
         return to_inputs, carried

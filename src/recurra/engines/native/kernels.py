@@ -204,7 +204,7 @@ KERNELS = {
             LSTMState,
             _with_both_biases,
             lambda cell: (cell.weight_hh, cell.weight_cell),
-            lambda state, weights: sum(PeepholeChain.kept(weights[0])),
+            lambda state, weights: sum(LSTMChain.kept(weights[0])),
             projection=_both_biases,
             place=_in_front,
         ),

@@ -159,8 +159,8 @@ void pack_lanes(const void* weights, int64_t rows, int64_t K, int64_t apart, T* 
   }
 }
 
-// weights [gates · H, K] and bias [gates · H], or null for zeros → [blocks of H][1 + words of K][gates][lanes]; the bias, of whole words,
-// comes first in a block, and the units that the last block has too many are zero.
+// weights [gates · H, K] and bias [gates · H], or null for zeros → [blocks of H][1 + words of K][gates][lanes]; the bias,
+// of whole words, comes first in a block, and the units that the last block has too many are zero.
 template <typename T, bool halved>
 void pack_gates(const void* weights, const T* bias, int64_t gates, int64_t H, int64_t K, T* packed) {
   constexpr int64_t lanes = Width<T>::lanes;
